@@ -1,0 +1,1 @@
+"""Composition root: builds a node from its configuration and runs its background loops."""

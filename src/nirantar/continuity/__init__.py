@@ -1,0 +1,1 @@
+"""Recovery, salvage, verification and the drill."""

@@ -1,0 +1,1 @@
+"""What the world touches: gather input and state, call, render."""

@@ -1,0 +1,1 @@
+"""FHIR R4 rules: validation, transaction Bundles, search parameters, compartments; pure."""

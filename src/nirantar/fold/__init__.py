@@ -1,0 +1,1 @@
+"""How journals become state: order, version graph, ownership, grants; pure."""

@@ -1,0 +1,1 @@
+"""The view: the queryable fold of all journals a node holds."""

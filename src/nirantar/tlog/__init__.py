@@ -1,0 +1,1 @@
+"""Transparency-log mathematics and formats (RFC 6962, C2SP); pure."""

@@ -1,0 +1,1 @@
+"""Write-once copies of journals, encrypted to an offline key."""

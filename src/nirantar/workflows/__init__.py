@@ -1,0 +1,1 @@
+"""Hospital work as pure decisions: state and command give a transaction."""
