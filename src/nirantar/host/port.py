@@ -1,0 +1,78 @@
+"""What the rest of Nirantar may ask of the machine it runs on, and nothing more.
+
+`real.py` answers with the operating system, `simulated.py` with a seeded machine that crashes, tears writes and lies
+about fsync. Whoever needs time, randomness, files, a database or a way out takes a `Host`; pure packages never do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import NoReturn, Protocol
+
+import apsw
+
+
+class Files(Protocol):
+    """Whole-file operations with the durability that each name promises. Paths are absolute.
+
+    All raise errors.DiskFull when the disk takes no more, errors.FsyncFailed when it cannot promise durability.
+    """
+
+    def put_new(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
+        """Create `path` with `data`, durably and all at once; FileExistsError if it exists (it is not touched)."""
+
+    def replace(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
+        """Create or replace `path` with `data`, durably and all at once."""
+
+    def read(self, path: Path, start: int = 0, length: int | None = None) -> bytes:
+        """`length` bytes (or all) from `start`; fewer at the end of the file. FileNotFoundError if there is none."""
+
+    def size(self, path: Path) -> int:
+        """The file's size in bytes. FileNotFoundError if there is none."""
+
+    def exists(self, path: Path) -> bool:
+        """Whether a file or directory is there."""
+
+    def make_directory(self, path: Path, *, mode: int = 0o700) -> None:
+        """Create a directory and its parents; no error if it exists."""
+
+    def walk(self, path: Path) -> Iterator[Path]:
+        """Every regular file below `path`, sorted by its full path; nothing if `path` is not there."""
+
+    def remove(self, path: Path) -> None:
+        """Delete one file. FileNotFoundError if there is none."""
+
+    def lock(self, path: Path) -> AbstractContextManager[None]:
+        """Hold `path` exclusively until the context ends or the process dies; errors.DirectoryInUse if it is held."""
+
+    def free_bytes(self, path: Path) -> int:
+        """Bytes that an ordinary user could still write on the disk of `path`."""
+
+
+class Host(Protocol):
+    """One machine."""
+
+    @property
+    def files(self) -> Files:
+        """The disk."""
+
+    @property
+    def machine_id(self) -> str:
+        """A name that a copy of the disk in another machine would not have; "" where the machine has none."""
+
+    def now_us(self) -> int:
+        """The wall clock: microseconds since 1970 UTC. It may jump in either direction."""
+
+    def monotonic_us(self) -> int:
+        """Microseconds of a clock that only goes forward, for durations."""
+
+    def random_bytes(self, count: int) -> bytes:
+        """`count` bytes that nobody can guess."""
+
+    def database(self, path: Path, *, read_only: bool = False) -> apsw.Connection:
+        """Open a SQLite database on this machine's disk (created unless `read_only`)."""
+
+    def exit(self, reason: str) -> NoReturn:
+        """End the process at once, without clean-up: a promise can no longer be kept. `reason` goes to the log."""

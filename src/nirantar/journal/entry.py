@@ -1,0 +1,128 @@
+"""One entry of a journal: a transaction as exact bytes, and those bytes read back.
+
+The format is DESIGN's: UTF-8 JSON whose leaf hash covers the exact bytes. Resources inside an entry are kept as the
+bytes that were validated, so decimals keep their digits and what HTTP serves is a slice of what the log proves.
+`docs/format.md` specifies it for independent readers; change both together.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Final, Literal
+
+import msgspec
+
+from nirantar.errors import EntryDamaged
+
+ENTRY_VERSION: Final = 1
+SALT_BYTES: Final = 16
+
+Method = Literal["PUT", "DELETE"]
+
+
+class Hlc(msgspec.Struct, frozen=True, order=True, array_like=True):
+    """A hybrid logical clock reading (Kulkarni et al. 2014): wall microseconds, then a counter for ties."""
+
+    wall_us: int
+    counter: int
+
+    def __str__(self) -> str:
+        return f"{self.wall_us}.{self.counter}"
+
+    @classmethod
+    def parse(cls, text: str) -> Hlc:
+        """The reverse of `str`. Raises ValueError on anything else."""
+        wall, _, counter = text.partition(".")
+        if not (wall.isascii() and wall.isdigit() and counter.isascii() and counter.isdigit()):
+            raise ValueError("a hybrid logical clock reads <microseconds>.<counter>")
+        return cls(int(wall), int(counter))
+
+    def after(self, now_us: int) -> Hlc:
+        """The reading for the next event when the wall shows `now_us`: always greater than this one."""
+        return Hlc(now_us, 0) if now_us > self.wall_us else Hlc(self.wall_us, self.counter + 1)
+
+
+class Change(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One resource version. `resource` is its exact JSON, or None for a DELETE. `parents` are the version ids it
+    was made from: none for a first version, several where a person reconciled concurrent ones."""
+
+    method: Method
+    type: str
+    id: str
+    version_id: str
+    parents: tuple[str, ...] = ()
+    resource: msgspec.Raw | None = None
+
+    @property
+    def resource_bytes(self) -> bytes | None:
+        """The resource's JSON as bytes of their own, or None for a DELETE."""
+        return None if self.resource is None else bytes(self.resource)
+
+
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A transaction: who changed what, where, when and why.
+
+    `recorded_at` is when the system took it, `effective_at` when it happened where that differs (paper typed in
+    later), both FHIR instants. `origin` is the node's log origin, `actor` who is answerable, `workstation` where.
+    `idempotency_key` is the SHA-256 (hex) of the caller's key: a second entry with the same key is never made.
+    """
+
+    v: int
+    id: str
+    origin: str
+    hlc: str
+    recorded_at: str
+    actor: str
+    role: str
+    workstation: str
+    action: str
+    changes: tuple[Change, ...]
+    salt: str
+    effective_at: str | None = None
+    reason: str | None = None
+    idempotency_key: str | None = None
+
+
+class EntryHead(msgspec.Struct, frozen=True):
+    """The one field that every version of the format has: read first, so that unknown versions are kept, not read."""
+
+    v: int
+
+
+_encoder: Final = msgspec.json.Encoder()
+_decoder: Final = msgspec.json.Decoder(Entry)
+_head_decoder: Final = msgspec.json.Decoder(EntryHead)
+
+
+def encode_salt(salt: bytes) -> str:
+    """Base64 of the 16 random bytes that keep a short entry from being guessed by its leaf hash."""
+    return b64encode(salt).decode("ascii")
+
+
+def encode(entry: Entry) -> bytes:
+    """The exact bytes that the log's leaf hash covers."""
+    return _encoder.encode(entry)
+
+
+def decode(data: bytes, origin: str, entry_index: int) -> Entry | None:
+    """Read an entry back; None when its version `v` is newer than this program (kept, relayed, not folded).
+
+    Raises EntryDamaged, naming `origin` and `entry_index`, when the bytes are not an entry of a known version.
+    """
+    try:
+        version = _head_decoder.decode(data).v
+        if version > ENTRY_VERSION:
+            return None
+        return _decoder.decode(upcast(data, version))
+    except msgspec.MsgspecError as reason:
+        raise EntryDamaged(origin, entry_index, f"not an entry of format {ENTRY_VERSION}: {reason}") from None
+
+
+def upcast(data: bytes, version: int) -> bytes:
+    """Bytes of an older entry format as the present one reads them. Version 1 is the first: nothing to do.
+
+    Raises EntryDamaged's cause (msgspec.ValidationError) for versions that never existed.
+    """
+    if version != ENTRY_VERSION:
+        raise msgspec.ValidationError(f"format {version} never existed")
+    return data

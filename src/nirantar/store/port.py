@@ -1,0 +1,145 @@
+"""The view as a port: what the rest of Nirantar may ask of it. `memory.py` and `sqlite.py` answer alike.
+
+A view is the fold of all journals that a node holds. It can be deleted and rebuilt from them at any time.
+The writing side belongs to the single writer; readers have their own snapshot and never wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from nirantar.fhir.search_query import SearchQuery
+from nirantar.fold.grants import Grant
+from nirantar.journal.entry import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVersion:
+    """One version of one resource as the view holds it.
+
+    `resource` is its exact JSON (None: this version deletes it). `position` is (origin, entry index) of the entry
+    that made it, `recorded_at_us` that entry's time. `heads` counts the current versions of the resource: more than
+    one means concurrent edits that a person has yet to decide; the one shown is the highest by (hlc, origin).
+    """
+
+    type: str
+    id: str
+    version_id: str
+    resource: bytes | None
+    origin: str
+    entry_index: int
+    recorded_at_us: int
+    heads: int = 1
+
+    @property
+    def deleted(self) -> bool:
+        """Whether this version says that the resource is gone."""
+        return self.resource is None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of search or history results. `next_cursor` is opaque and stays valid while the view grows;
+    None on the last page. `total` is exact where the query asked for it, else None."""
+
+    versions: tuple[StoredVersion, ...]
+    next_cursor: str | None
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How much of one journal the view has folded: entries [0, entries), and the tree's root over them."""
+
+    entries: int
+    root_hash: bytes
+
+
+class ViewReader(Protocol):
+    """Reads of one consistent state."""
+
+    def read(self, type: str, id: str) -> StoredVersion | None:
+        """The shown head of a resource (perhaps a deletion), or None if it never was."""
+
+    def read_version(self, type: str, id: str, version_id: str) -> StoredVersion | None:
+        """One version, current or not."""
+
+    def heads(self, type: str, id: str) -> tuple[StoredVersion, ...]:
+        """All current versions, highest first; more than one after concurrent edits."""
+
+    def history(self, type: str, id: str | None, *, count: int, cursor: str | None) -> Page:
+        """Versions newest first: of one resource, or of a whole type when `id` is None. Raises InvalidInput on a
+        cursor that is not one of ours."""
+
+    def search(self, query: SearchQuery) -> Page:
+        """Shown, not deleted heads that match, in a stable order (newest resource first)."""
+
+    def compartment(self, patient_id: str) -> Iterator[StoredVersion]:
+        """Every shown, not deleted head of a patient's compartment, the Patient first."""
+
+    def positions(self) -> dict[str, Position]:
+        """Per journal origin: how far this state has folded it."""
+
+    def entry_for_key(self, idempotency_key: str) -> tuple[str, int] | None:
+        """(origin, entry index) of the entry that carries this idempotency key, if one was folded."""
+
+    def counts(self) -> dict[str, int]:
+        """Current, not deleted resources by type, system records (Nirantar...) included."""
+
+    def highest_number(self, series: str, first: int, last: int) -> int | None:
+        """The highest number issued of `series` (for example "uhid") within [first, last], or None."""
+
+    def view_digest(self) -> bytes:
+        """The Merkle root over patients (DESIGN §6, view digest) of this state: 32 bytes."""
+
+    def unfolded(self) -> Iterator[tuple[str, int, str]]:
+        """(origin, entry index, why) of entries kept as evidence but not folded: outside a grant, unknown version."""
+
+
+class View(Protocol):
+    """The writing side, used by one thread, and the way to readers."""
+
+    def begin(self) -> None:
+        """Open the transaction that all members of one commit batch share."""
+
+    def savepoint(self) -> None:
+        """Start one member's part of the batch."""
+
+    def release(self) -> None:
+        """Keep the member's part."""
+
+    def roll_back_member(self) -> None:
+        """Undo the member's part as if it had never been."""
+
+    def commit(self) -> None:
+        """Make the batch visible to readers. The journal was committed before."""
+
+    def roll_back(self) -> None:
+        """Undo the whole batch."""
+
+    def project(self, entry_index: int, leaf_hash: bytes, entry: Entry) -> None:
+        """Fold one entry; the next of its origin, in order. Raises Damaged when it is not the next one."""
+
+    def skip(self, origin: str, entry_index: int, leaf_hash: bytes, why: str) -> None:
+        """Count an entry as seen without folding it (unknown format version)."""
+
+    def uncommitted(self) -> ViewReader:
+        """Reads that see the open transaction; only for the writer's thread."""
+
+    def reader(self) -> AbstractContextManager[ViewReader]:
+        """A reader of the last committed state, from a bounded pool; any thread."""
+
+    def grants(self) -> Sequence[Grant]:
+        """The grants in force, as folded from the roster."""
+
+    def forget_all(self) -> None:
+        """Empty the view, for a rebuild."""
+
+    def close(self) -> None:
+        """Release every file."""
+
+
+Versions = Iterable[StoredVersion]
