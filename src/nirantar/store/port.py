@@ -6,7 +6,7 @@ The writing side belongs to the single writer; readers have their own snapshot a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
@@ -52,10 +52,11 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How much of one journal the view has folded: entries [0, entries), and the tree's root over them."""
+    """How much of one journal the view has folded: entries [0, entries), and the leaf hash of the last of them,
+    by which a view that ran ahead of its journal, or belongs to another, is recognised."""
 
     entries: int
-    root_hash: bytes
+    last_leaf_hash: bytes
 
 
 class ViewReader(Protocol):
@@ -132,14 +133,11 @@ class View(Protocol):
     def reader(self) -> AbstractContextManager[ViewReader]:
         """A reader of the last committed state, from a bounded pool; any thread."""
 
-    def grants(self) -> Sequence[Grant]:
-        """The grants in force, as folded from the roster."""
+    def use_grants(self, grants: Mapping[str, Grant]) -> None:
+        """The grants in force, by origin, from the signed roster. `project` checks every entry against them."""
 
     def forget_all(self) -> None:
         """Empty the view, for a rebuild."""
 
     def close(self) -> None:
         """Release every file."""
-
-
-Versions = Iterable[StoredVersion]
