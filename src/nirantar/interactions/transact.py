@@ -1,0 +1,119 @@
+"""The one door for writes (invariant 4): every edge and workflow hands its operations to `Transact`.
+
+Outside the writer: authorise, validate, give ids, encode. Inside the writer each transaction is a member of a commit
+batch (`transaction.py`). What a caller gets back is durable at the level that was asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from hashlib import sha256
+from typing import Any, Protocol
+
+from nirantar import limits
+from nirantar.errors import InvalidInput, Overloaded, VaultUnavailable
+from nirantar.fhir.transaction_bundle import Operation
+from nirantar.fhir.validation import validate
+from nirantar.host.port import Host
+from nirantar.interactions.authorize import Caller, authorize
+from nirantar.interactions.transaction import SYSTEM_TYPE_PREFIX, Durability, Outcome, Purpose, Transaction
+from nirantar.journal.sequencer import Sequencer
+from nirantar.store.port import View
+
+
+class Confirmations(Protocol):
+    """Tells when a vault holds an entry."""
+
+    def confirmed(self, entry_index: int) -> Future[None]:
+        """Done once a vault holds the node's own entries up to and including this index; asking makes the sealer
+        begin at once."""
+
+
+class Transact:
+    """Binds the writer to the rules. One instance a node; any thread may call it."""
+
+    def __init__(
+        self, host: Host, node: str, sequencer: Sequencer, view: View, *, confirmations: Confirmations | None,
+        durability: Durability,
+    ) -> None:
+        self._host = host
+        self._node = node
+        self._sequencer = sequencer
+        self._view = view
+        self._confirmations = confirmations
+        self._durability = durability
+
+    def __call__(self, caller: Caller, operations: Sequence[Operation], purpose: Purpose) -> Outcome:
+        """Do all operations or none, and return when durable. Blocks; `submit` does not.
+
+        Raises Forbidden, ResourceInvalid and every other InvalidInput, Conflict, Overloaded, DiskFull, ReadOnly;
+        VaultUnavailable when `durability` is "vault" and it is written here but no vault confirmed in time.
+        """
+        future = self.submit(caller, operations, purpose)
+        try:
+            return future.result(limits.WRITE_WAIT_SECONDS_MAX)
+        except FutureTimeoutError:
+            raise Overloaded(
+                f"The write is not durable after {limits.WRITE_WAIT_SECONDS_MAX:.0f} s (WRITE_WAIT_SECONDS_MAX). "
+                "It may still happen: repeat it with the same idempotency key."
+            ) from None
+
+    def submit(self, caller: Caller, operations: Sequence[Operation], purpose: Purpose) -> Future[Outcome]:
+        """Check and queue; the future is done when the result is durable at the level asked for."""
+        for operation in operations:
+            if operation.type.startswith(SYSTEM_TYPE_PREFIX):
+                raise InvalidInput(f"{operation.type} is not a FHIR resource type.")
+        authorize(caller, "write", (each.type for each in operations))
+        if purpose.action == "":
+            raise InvalidInput("A transaction needs an action that says what it is for.")
+        for operation in operations:
+            if operation.resource is not None:
+                validate(operation.resource)
+        return self._queue(caller, operations, purpose)
+
+    def submit_system_record(self, caller: Caller, record: dict[str, Any], purpose: Purpose) -> Future[Outcome]:
+        """Write a record of our own type (staff account, access-log digest), already checked by its maker."""
+        operation = Operation(method="PUT", type=record["resourceType"], id=record["id"], resource=record)
+        return self._queue(caller, (operation,), purpose)
+
+    def _queue(self, caller: Caller, operations: Sequence[Operation], purpose: Purpose) -> Future[Outcome]:
+        key = purpose.idempotency_key
+        key_hash = None if key is None else sha256(f"{caller.actor}\n{key}".encode()).hexdigest()
+        member = Transaction(self._host, self._node, self._view, caller, purpose, key_hash)
+        member.prepare(operations)
+        durable = self._sequencer.submit(member)
+        if (purpose.durability or self._durability) == "node" or self._confirmations is None:
+            return durable
+        return _when_in_vault(durable, self._confirmations)
+
+
+def _when_in_vault(durable: Future[Outcome], confirmations: Confirmations) -> Future[Outcome]:
+    """The same outcome, but only once a vault confirmed its entry; VaultUnavailable if none does in time."""
+    promised: Future[Outcome] = Future()
+
+    def confirmed(outcome: Outcome, confirmation: Future[None]) -> None:
+        failure = confirmation.exception()
+        if failure is None:
+            promised.set_result(outcome)
+        else:
+            promised.set_exception(VaultUnavailable(
+                f"Saved on this node, but no vault confirmed it: {failure} "
+                "Repeat it with the same idempotency key to wait again."
+            ))
+
+    def written(future: Future[Outcome]) -> None:
+        failure = future.exception()
+        if failure is not None:
+            promised.set_exception(failure)
+            return
+        outcome = future.result()
+        if outcome.appended is None:
+            promised.set_result(outcome)
+            return
+        confirmation = confirmations.confirmed(outcome.appended.entry_index)
+        confirmation.add_done_callback(lambda done: confirmed(outcome, done))
+
+    durable.add_done_callback(written)
+    return promised

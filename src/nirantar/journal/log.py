@@ -1,0 +1,273 @@
+"""The append-only logs of a node on disk: its own, and verified copies of others', in one SQLite database.
+
+One writer appends (DESIGN invariant 4); `reader.py` reads on connections of its own. The database is in WAL mode with
+synchronous FULL: a returned `commit` means that the bytes were fsynced. Hashes of complete subtrees are kept at every
+eighth level, which are exactly C2SP's tile slots, so that a root or proof costs a few reads at any size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import apsw
+
+from nirantar.errors import Damaged, DiskFull, FsyncFailed, ProofInvalid
+from nirantar.host.port import Host
+from nirantar.host.pragmas import set_pragma
+from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
+from nirantar.tlog.merkle import Frontier, leaf_hash, root
+from nirantar.tlog.note import Signer, Verifier
+
+JOURNAL_FILE: Final = "journal.db"
+FORMAT: Final = 1
+SYNCHRONOUS_FULL: Final = 2
+ORIGIN_BITS: Final = 40
+"""An entry's row id is its log's key shifted by this many bits, plus its index: a log holds up to 2**40 entries."""
+
+_SCHEMA: Final = (
+    "CREATE TABLE log (log_key INTEGER PRIMARY KEY, origin TEXT NOT NULL UNIQUE, vkey TEXT NOT NULL) STRICT",
+    "CREATE TABLE entry (row INTEGER PRIMARY KEY, leaf_hash BLOB NOT NULL, data BLOB NOT NULL) STRICT",
+    "CREATE TABLE slot (log_key INTEGER NOT NULL, level INTEGER NOT NULL, slot INTEGER NOT NULL, hash BLOB NOT NULL,"
+    " PRIMARY KEY (log_key, level, slot)) STRICT, WITHOUT ROWID",
+    "CREATE TABLE checkpoint (log_key INTEGER NOT NULL, tree_size INTEGER NOT NULL, signed_at_us INTEGER NOT NULL,"
+    " note BLOB NOT NULL, PRIMARY KEY (log_key, tree_size)) STRICT, WITHOUT ROWID",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Where an entry now stands."""
+
+    origin: str
+    entry_index: int
+    leaf_hash: bytes
+
+
+@dataclass(slots=True)
+class _Log:
+    """One log as the writer holds it: `frontier` covers what is in the open transaction."""
+
+    key: int
+    origin: str
+    verifier: Verifier
+    frontier: Frontier
+    signed_at_us: int
+
+    @property
+    def size(self) -> int:
+        return self.frontier.size
+
+
+class JournalWriter:
+    """The single writer of a directory's logs. Not for threads: the sequencer owns it.
+
+    `signer` signs the node's own checkpoints; every commit carries one, so no acknowledged entry is ever unsigned.
+    """
+
+    def __init__(self, host: Host, path: Path, origin: str, signer: Signer) -> None:
+        self._host = host
+        self._signer = signer
+        self._connection = open_for_writing(host, path)
+        self._logs: dict[str, _Log] = {}
+        self._origin = origin
+        self._saved = Frontier()
+        for key, known, vkey in self._connection.execute("SELECT log_key, origin, vkey FROM log"):
+            self._logs[known] = self._load(int(key), str(known), Verifier.parse(str(vkey)))
+        if origin not in self._logs:
+            with self._connection:
+                self.add_log(origin, signer.vkey)
+
+    @property
+    def origin(self) -> str:
+        """The node's own origin: the only one it writes."""
+        return self._origin
+
+    def origins(self) -> tuple[str, ...]:
+        """Every log held here."""
+        return tuple(self._logs)
+
+    def size(self, origin: str | None = None) -> int:
+        """Entries in a log (the own one by default), the open transaction's included."""
+        return self._logs[origin or self._origin].size
+
+    def add_log(self, origin: str, vkey: str) -> None:
+        """Begin to hold a log. `vkey` must come from the signed roster."""
+        verifier = Verifier.parse(vkey)
+        self._connection.execute("INSERT INTO log (origin, vkey) VALUES (?, ?)", (origin, vkey))
+        self._logs[origin] = _Log(self._connection.last_insert_rowid(), origin, verifier, Frontier(), 0)
+
+    def begin(self) -> None:
+        """Open the transaction of one commit batch."""
+        self._execute("BEGIN IMMEDIATE")
+
+    def savepoint(self) -> None:
+        """Start one member's part of the batch."""
+        self._execute("SAVEPOINT member")
+        self._saved = self._logs[self._origin].frontier.copy()
+
+    def release(self) -> None:
+        """Keep the member's part."""
+        self._execute("RELEASE member")
+
+    def roll_back_member(self) -> None:
+        """Undo the member's part."""
+        self._execute("ROLLBACK TO member")
+        self._execute("RELEASE member")
+        self._logs[self._origin].frontier = self._saved
+
+    def append(self, data: bytes, origin: str | None = None) -> Appended:
+        """Append exact entry bytes to a log (the own one by default). Raises DiskFull."""
+        log = self._logs[origin or self._origin]
+        index, leaf = log.size, leaf_hash(data)
+        self._execute("INSERT INTO entry (row, leaf_hash, data) VALUES (?, ?, ?)",
+                      (log.key << ORIGIN_BITS | index, leaf, data))
+        log.frontier.append(leaf)
+        if log.size % 256 == 0:
+            self._fill_slots(log)
+        return Appended(log.origin, index, leaf)
+
+    def commit(self) -> bytes:
+        """Sign the own log's new head, make the batch durable, and return the signed checkpoint note.
+
+        Raises DiskFull (nothing of the batch is kept) or FsyncFailed (the process must exit).
+        """
+        log = self._logs[self._origin]
+        now_us = self._host.now_us()
+        note = Checkpoint(log.origin, log.size, log.frontier.root()).sign(self._signer)
+        # One checkpoint a second is kept for the record; within the second the newer replaces the older.
+        if abs(now_us - log.signed_at_us) < 1_000_000:
+            self._execute("DELETE FROM checkpoint WHERE log_key = ? AND signed_at_us = ?", (log.key, log.signed_at_us))
+            now_us = log.signed_at_us
+        self.put_checkpoint(log.origin, log.size, now_us, note)
+        self._execute("COMMIT")
+        log.signed_at_us = now_us
+        return note
+
+    def put_checkpoint(self, origin: str, tree_size: int, signed_at_us: int, note: bytes) -> None:
+        """Keep a signed checkpoint of a log. The caller verified it against that log's root."""
+        self._execute("INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?, ?)",
+                      (self._logs[origin].key, tree_size, signed_at_us, note))
+
+    def commit_foreign(self, origin: str, note: bytes) -> None:
+        """End a transaction that appended another node's entries, proven by that node's checkpoint `note`.
+
+        The copy must be exactly as long as the checkpoint. Raises ProofInvalid, having undone all, if it does not
+        verify; DiskFull or FsyncFailed as `commit` does.
+        """
+        log = self._logs[origin]
+        try:
+            checkpoint = open_checkpoint(note, log.verifier)
+            if checkpoint.origin != origin or checkpoint.tree_size != log.size:
+                raise ProofInvalid(f"{origin}: the checkpoint is for another log or size than the copied entries")
+            if checkpoint.root_hash != log.frontier.root():
+                raise ProofInvalid(f"{origin}: the entries do not hash to the root that the node signed")
+        except ProofInvalid:
+            self.roll_back()
+            raise
+        self.put_checkpoint(origin, log.size, self._host.now_us(), note)
+        self._execute("COMMIT")
+
+    def roll_back(self) -> None:
+        """Undo the whole batch."""
+        if self._connection.in_transaction:
+            self._execute("ROLLBACK")
+        self._reload()
+
+    def data(self, origin: str, entry_index: int) -> bytes:
+        """One entry's bytes, the open transaction's included; b"" when it is not there."""
+        row = self._logs[origin].key << ORIGIN_BITS | entry_index
+        found = self._connection.execute("SELECT data FROM entry WHERE row = ?", (row,)).get
+        return b"" if found is None else bytes(found)
+
+    def last_data(self, origin: str | None = None) -> bytes | None:
+        """The newest entry's bytes of a log, or None when it is empty."""
+        log = self._logs[origin or self._origin]
+        if log.size == 0:
+            return None
+        return self.data(log.origin, log.size - 1)
+
+    def close(self) -> None:
+        """Release the database."""
+        self._connection.close()
+
+    def _execute(self, sql: str, bindings: tuple[apsw.SQLiteValue, ...] = ()) -> None:
+        try:
+            self._connection.execute(sql, bindings)
+        except apsw.FullError:
+            raise DiskFull("The disk of the journal is full: nothing was saved. Free space and try again.") from None
+        except apsw.IOError as reason:
+            raise FsyncFailed(f"The disk of the journal failed while writing ({reason}).") from reason
+
+    def _fill_slots(self, log: _Log) -> None:
+        """Keep the hash of every tile that this append completed, level by level upwards."""
+        size, level = log.size, 0
+        while size % 256 == 0:
+            slot = size // 256 - 1
+            if level == 0:
+                first = log.key << ORIGIN_BITS | slot * 256
+                rows = self._connection.execute("SELECT leaf_hash FROM entry WHERE row >= ? AND row < ? ORDER BY row",
+                                                (first, first + 256))
+            else:
+                rows = self._connection.execute(
+                    "SELECT hash FROM slot WHERE log_key = ? AND level = ? AND slot >= ? AND slot < ? ORDER BY slot",
+                    (log.key, level, slot * 256, slot * 256 + 256))
+            self._execute("INSERT INTO slot VALUES (?, ?, ?, ?)",
+                          (log.key, level + 1, slot, root([bytes(row[0]) for row in rows])))
+            size, level = size // 256, level + 1
+
+    def _load(self, key: int, origin: str, verifier: Verifier) -> _Log:
+        """Build the frontier from the kept tile hashes and the entries after the last full tile."""
+        low = key << ORIGIN_BITS
+        top = self._connection.execute("SELECT max(row) FROM entry WHERE row >= ? AND row < ?",
+                                       (low, low + (1 << ORIGIN_BITS))).get
+        size = 0 if top is None else top - low + 1
+        frontier = Frontier()
+        level = 0
+        while size >> 8 * (level + 1):
+            level += 1
+        start = 0
+        while level >= 0:
+            count = (size >> 8 * level) - (start >> 8 * level)
+            for hash_ in self._slot_hashes(key, level, start >> 8 * level, count):
+                frontier.append_subtree(hash_, 8 * level)
+            start += count << 8 * level
+            level -= 1
+        if frontier.size != size:
+            raise Damaged(f"The journal of {origin} has {size} entries but hashes for {frontier.size}: run fsck.")
+        signed = self._connection.execute("SELECT max(signed_at_us) FROM checkpoint WHERE log_key = ?", (key,)).get
+        return _Log(key, origin, verifier, frontier, signed or 0)
+
+    def _slot_hashes(self, key: int, level: int, first: int, count: int) -> list[bytes]:
+        if level == 0:
+            low = (key << ORIGIN_BITS) + first
+            rows = self._connection.execute("SELECT leaf_hash FROM entry WHERE row >= ? AND row < ? ORDER BY row",
+                                            (low, low + count))
+        else:
+            rows = self._connection.execute(
+                "SELECT hash FROM slot WHERE log_key = ? AND level = ? AND slot >= ? AND slot < ? ORDER BY slot",
+                (key, level, first, first + count))
+        return [bytes(row[0]) for row in rows]
+
+    def _reload(self) -> None:
+        """After an undo, hold again what the database holds."""
+        self._logs = {
+            str(origin): self._load(int(key), str(origin), Verifier.parse(str(vkey)))
+            for key, origin, vkey in self._connection.execute("SELECT log_key, origin, vkey FROM log")
+        }
+
+
+def open_for_writing(host: Host, path: Path) -> apsw.Connection:
+    """Open or create the journal's database with the promises that the sequencer relies on."""
+    connection = host.database(path)
+    set_pragma(connection, "synchronous", SYNCHRONOUS_FULL)
+    version = connection.pragma("user_version")
+    if version == 0:
+        with connection:
+            for statement in _SCHEMA:
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {FORMAT}")
+    elif version != FORMAT:
+        raise Damaged(f"{path} has journal format {version}; this program reads {FORMAT}.")
+    return connection

@@ -1,0 +1,121 @@
+"""Reading the logs of a directory, on connections of its own: never in the writer's way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Lock
+
+import apsw
+
+from nirantar.errors import EntryDamaged, NotFound
+from nirantar.host.port import Host
+from nirantar.journal.log import ORIGIN_BITS
+from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
+from nirantar.tlog.merkle import leaf_hash
+from nirantar.tlog.note import Verifier
+
+_PAGE_ENTRIES = 512
+
+
+class JournalReader:
+    """Reads of every log in a directory. Safe to share between threads: calls take turns on one connection."""
+
+    def __init__(self, host: Host, path: Path, connection: apsw.Connection | None = None) -> None:
+        """Open the database read-only, or read through `connection` on hosts that allow only one."""
+        self._connection = connection or host.database(path, read_only=True)
+        self._turn = Lock()
+
+    def origins(self) -> dict[str, str]:
+        """Every log held here: origin to the vkey that verifies its checkpoints."""
+        return {str(origin): str(vkey) for origin, vkey in self._rows("SELECT origin, vkey FROM log ORDER BY origin")}
+
+    def size(self, origin: str) -> int:
+        """Committed entries of a log; 0 when it is not held."""
+        low = self._low(origin)
+        if low is None:
+            return 0
+        rows = self._rows("SELECT max(row) FROM entry WHERE row >= ? AND row < ?", low, low + (1 << ORIGIN_BITS))
+        return 0 if rows[0][0] is None else int(str(rows[0][0])) - low + 1
+
+    def entry(self, origin: str, entry_index: int) -> bytes:
+        """One entry's exact bytes, checked against its leaf hash. Raises NotFound, EntryDamaged."""
+        for _, data, leaf in self.entries(origin, entry_index, entry_index + 1):
+            if leaf_hash(data) != leaf:
+                raise EntryDamaged(origin, entry_index, "its bytes differ from its leaf hash")
+            return data
+        raise NotFound(f"{origin} has no entry {entry_index}.")
+
+    def entries(self, origin: str, start: int, stop: int) -> Iterator[tuple[int, bytes, bytes]]:
+        """(index, exact bytes, stored leaf hash) of entries [start, stop), in order, in bounded memory.
+
+        Nothing is checked here: that is for `entry`, `fsck` and whoever hashes anyway. Missing rows are missing.
+        """
+        low = self._low(origin)
+        while low is not None and start < stop:
+            rows = self._rows(
+                "SELECT row, data, leaf_hash FROM entry WHERE row >= ? AND row < ? ORDER BY row LIMIT ?",
+                low + start, low + stop, _PAGE_ENTRIES,
+            )
+            for row, data, leaf in rows:
+                yield int(str(row)) - low, bytes(data), bytes(leaf)  # type: ignore[arg-type]
+            if len(rows) < _PAGE_ENTRIES:
+                return
+            start = int(str(rows[-1][0])) - low + 1
+
+    def leaf_hashes(self, origin: str, start: int, stop: int) -> list[bytes]:
+        """Stored leaf hashes of entries [start, stop)."""
+        low = self._low(origin)
+        if low is None:
+            return []
+        rows = self._rows("SELECT leaf_hash FROM entry WHERE row >= ? AND row < ? ORDER BY row", low + start, low + stop)
+        return [bytes(row[0]) for row in rows]  # type: ignore[arg-type]
+
+    def tile(self, origin: str, level: int, tile: int, width: int) -> bytes:
+        """`width` hashes (32 bytes each) of a C2SP tile. Raises NotFound when the log is not that long."""
+        if level == 0:
+            hashes = self.leaf_hashes(origin, tile * 256, tile * 256 + width)
+        else:
+            rows = self._rows(
+                "SELECT hash FROM slot JOIN log USING (log_key) WHERE origin = ? AND level = ? AND slot >= ? AND slot < ?"
+                " ORDER BY slot",
+                origin, level, tile * 256, tile * 256 + width,
+            )
+            hashes = [bytes(row[0]) for row in rows]  # type: ignore[arg-type]
+        if len(hashes) != width:
+            raise NotFound(f"{origin} holds no tile {level}/{tile} of width {width}.")
+        return b"".join(hashes)
+
+    def checkpoint_note(self, origin: str) -> bytes | None:
+        """The newest signed checkpoint of a log, as the note's exact bytes."""
+        rows = self._rows(
+            "SELECT note FROM checkpoint JOIN log USING (log_key) WHERE origin = ? ORDER BY tree_size DESC LIMIT 1", origin
+        )
+        return bytes(rows[0][0]) if rows else None  # type: ignore[arg-type]
+
+    def checkpoints(self, origin: str) -> Iterator[tuple[int, Checkpoint]]:
+        """(signed at µs, checkpoint) of every kept checkpoint, oldest first, signatures verified.
+
+        Raises ProofInvalid on the first that does not verify.
+        """
+        vkey = self.origins().get(origin)
+        if vkey is None:
+            return
+        verifier = Verifier.parse(vkey)
+        rows = self._rows(
+            "SELECT signed_at_us, note FROM checkpoint JOIN log USING (log_key) WHERE origin = ? ORDER BY tree_size", origin
+        )
+        for signed_at_us, note in rows:
+            yield int(str(signed_at_us)), open_checkpoint(bytes(note), verifier)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        """Release the database."""
+        self._connection.close()
+
+    def _low(self, origin: str) -> int | None:
+        rows = self._rows("SELECT log_key FROM log WHERE origin = ?", origin)
+        return int(str(rows[0][0])) << ORIGIN_BITS if rows else None
+
+    def _rows(self, sql: str, *bindings: apsw.SQLiteValue) -> list[tuple[apsw.SQLiteValue, ...]]:
+        with self._turn:
+            return list(self._connection.execute(sql, bindings))

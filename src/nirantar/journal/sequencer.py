@@ -1,0 +1,248 @@
+"""The single writer: group commit exactly as DESIGN §5 says.
+
+A batch opens one journal and one view transaction. Each waiting member runs in a savepoint of both: it checks its
+preconditions against the uncommitted view, its entry is appended and projected. Then the journal is committed
+(synchronous FULL), then the view (NORMAL), then all members are answered. That order is why a reader can never see
+what a crash would take back, and why an answer means durable.
+
+What goes wrong has one meaning each: a member's own error undoes only that member; a full disk undoes the batch and
+tells every member; a failed fsync ends the process, since nobody knows what the disk now holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from queue import Empty, Queue
+from threading import Thread
+from typing import Any, Protocol
+
+from nirantar import limits
+from nirantar.errors import Damaged, DiskFull, FsyncFailed, Overloaded, ReadOnly
+from nirantar.host.port import Host
+from nirantar.journal.entry import Entry, Hlc, decode, encode
+from nirantar.journal.log import Appended, JournalWriter
+
+
+class Projection(Protocol):
+    """What the sequencer needs of the view: its writing side (store.port.View has it)."""
+
+    def begin(self) -> None:
+        """Open the batch."""
+
+    def savepoint(self) -> None:
+        """Start a member."""
+
+    def release(self) -> None:
+        """Keep a member."""
+
+    def roll_back_member(self) -> None:
+        """Undo a member."""
+
+    def commit(self) -> None:
+        """Show the batch to readers."""
+
+    def roll_back(self) -> None:
+        """Undo the batch."""
+
+    def project(self, entry_index: int, leaf_hash: bytes, entry: Entry) -> None:
+        """Fold one entry."""
+
+    def skip(self, origin: str, entry_index: int, leaf_hash: bytes, why: str) -> None:
+        """Count an entry that cannot be folded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a member may know when its turn comes: where its entry will stand, and when. `read_entry` gives the bytes
+    of an entry by (origin, index), those of earlier members of the same batch included."""
+
+    origin: str
+    entry_index: int
+    now_us: int
+    hlc: Hlc
+    read_entry: Callable[[str, int], bytes]
+
+
+class Member(Protocol):
+    """One waiting write. `decide` runs in the writer's thread, inside the savepoint, against the uncommitted view."""
+
+    def decide(self, turn: Turn) -> Entry | None:
+        """The entry to append, or None when there is nothing to write (a retry of what is already there).
+        Raising undoes this member alone."""
+
+    def answer(self, appended: Appended | None) -> Any:
+        """What the caller gets once the batch is durable."""
+
+
+@dataclass(slots=True)
+class _Waiting:
+    member: Member
+    future: Future[Any]
+
+
+class Sequencer:
+    """Runs members one after another in commit batches. `start` gives it a thread; without one, `run_batch` is called
+    directly, which is how the simulation drives it one step at a time."""
+
+    def __init__(self, host: Host, journal: JournalWriter, view: Projection) -> None:
+        self._host = host
+        self._journal = journal
+        self._view = view
+        self._queue: Queue[_Waiting | None] = Queue(limits.WRITE_QUEUE_MEMBERS_MAX)
+        self._thread: Thread | None = None
+        self._refusal: str | None = None
+        self._behind: list[tuple[Appended, Entry]] = []
+        self._hlc = self._newest_hlc()
+        self.checkpoint_note: bytes = b""
+
+    def start(self) -> None:
+        """Begin to serve `submit` in a thread of its own."""
+        self._thread = Thread(target=self._serve, name="sequencer", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what waits, then end the thread. Members submitted afterwards are refused."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join()
+            self._thread = None
+
+    def refuse_writes(self, why: str) -> None:
+        """From now on answer every member with ReadOnly and this sentence."""
+        self._refusal = why
+
+    def submit(self, member: Member) -> Future[Any]:
+        """Queue a member. The future gets its answer once durable, or its error. Raises Overloaded, ReadOnly."""
+        if self._refusal is not None:
+            raise ReadOnly(self._refusal)
+        if self._thread is None:
+            raise ReadOnly("The node is stopping and takes no more writes.")
+        if self._queue.full():
+            raise Overloaded(
+                f"{limits.WRITE_QUEUE_MEMBERS_MAX} writes are already waiting "
+                "(WRITE_QUEUE_MEMBERS_MAX): try again in a moment."
+            )
+        waiting = _Waiting(member, Future())
+        self._queue.put(waiting)
+        return waiting.future
+
+    def run_batch(self, members: Sequence[Member]) -> list[Future[Any]]:
+        """Run these members as one batch in the calling thread; their futures are done on return."""
+        waiting = [_Waiting(member, Future()) for member in members]
+        self._run(waiting)
+        return [each.future for each in waiting]
+
+    def _serve(self) -> None:
+        stopping = False
+        while not stopping:
+            batch: list[_Waiting] = []
+            item = self._queue.get()
+            while item is not None:
+                batch.append(item)
+                if len(batch) == limits.BATCH_MEMBERS_MAX:
+                    break
+                try:
+                    item = self._queue.get_nowait()
+                except Empty:
+                    break
+            stopping = item is None
+            if batch:
+                self._run(batch)
+
+    def _run(self, batch: Sequence[_Waiting]) -> None:
+        try:
+            self._commit_batch(batch)
+        except FsyncFailed as failure:
+            self._host.exit(f"{failure} What the disk holds is unknown, so the node stops; start it again.")
+        except Exception as failure:
+            # Anything else undid the whole batch: every member hears it, none is half done.
+            self._journal.roll_back()
+            self._view.roll_back()
+            for each in batch:
+                if not each.future.done():
+                    each.future.set_exception(failure)
+
+    def _commit_batch(self, batch: Sequence[_Waiting]) -> None:
+        self._bring_view_forward()
+        hlc_before = self._hlc
+        self._journal.begin()
+        self._view.begin()
+        kept: list[tuple[_Waiting, Appended | None]] = []
+        written: list[tuple[Appended, Entry]] = []
+        refused: list[tuple[_Waiting, BaseException]] = []
+        try:
+            for each in batch:
+                self._run_member(each, kept, written, refused)
+            if written:
+                self.checkpoint_note = self._journal.commit()
+            else:
+                self._journal.roll_back()
+        except BaseException:
+            self._hlc = hlc_before
+            raise
+        try:
+            self._view.commit()
+        except DiskFull:
+            # The journal has them, so they are durable and are answered so; the view follows before the next batch.
+            self._view.roll_back()
+            self._behind = written
+        for each, error in refused:
+            each.future.set_exception(error)
+        for each, appended in kept:
+            try:
+                each.future.set_result(each.member.answer(appended))
+            except Exception as error:
+                each.future.set_exception(error)
+
+    def _run_member(
+        self,
+        each: _Waiting,
+        kept: list[tuple[_Waiting, Appended | None]],
+        written: list[tuple[Appended, Entry]],
+        refused: list[tuple[_Waiting, BaseException]],
+    ) -> None:
+        self._journal.savepoint()
+        self._view.savepoint()
+        now_us = self._host.now_us()
+        hlc = self._hlc.after(now_us)
+        try:
+            entry = each.member.decide(Turn(self._journal.origin, self._journal.size(), now_us, hlc, self._journal.data))
+            appended = None
+            if entry is not None:
+                appended = self._journal.append(encode(entry))
+                self._view.project(appended.entry_index, appended.leaf_hash, entry)
+        except (DiskFull, FsyncFailed, Damaged):
+            raise
+        except Exception as error:
+            self._journal.roll_back_member()
+            self._view.roll_back_member()
+            refused.append((each, error))
+            return
+        self._journal.release()
+        self._view.release()
+        kept.append((each, appended))
+        if entry is not None and appended is not None:
+            self._hlc = hlc
+            written.append((appended, entry))
+
+    def _bring_view_forward(self) -> None:
+        """Project what a full disk kept out of the view. Raises DiskFull while there is still no room."""
+        if not self._behind:
+            return
+        self._view.begin()
+        for appended, entry in self._behind:
+            self._view.project(appended.entry_index, appended.leaf_hash, entry)
+        self._view.commit()
+        self._behind = []
+
+    def _newest_hlc(self) -> Hlc:
+        """The highest clock reading in any log held here, so that a clock set back never reorders."""
+        newest = Hlc(0, 0)
+        for origin in self._journal.origins():
+            data = self._journal.last_data(origin)
+            entry = None if data is None else decode(data, origin, self._journal.size(origin) - 1)
+            if entry is not None:
+                newest = max(newest, Hlc.parse(entry.hlc))
+        return newest
