@@ -26,6 +26,12 @@ class Files(Protocol):
     def replace(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
         """Create or replace `path` with `data`, durably and all at once."""
 
+    def append(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
+        """Add `data` at the end of `path` (created if it is not there) and make it durable."""
+
+    def identity(self, path: Path) -> str:
+        """What tells this file from a copy of it on the same machine (its inode). FileNotFoundError if none."""
+
     def read(self, path: Path, start: int = 0, length: int | None = None) -> bytes:
         """`length` bytes (or all) from `start`; fewer at the end of the file. FileNotFoundError if there is none."""
 

@@ -1,0 +1,148 @@
+"""Staff accounts: in the log, so that they come back with the hospital; passwords as Argon2id hashes.
+
+An account is a system record of type NirantarAccount: `id` is the login, `name`, `role`, `passwordHash`, `active`.
+Hashing takes about 0.2 s and 64 MiB by design, so only PASSWORD_HASHES_AT_ONCE_MAX run together.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from dataclasses import dataclass
+from threading import BoundedSemaphore, Lock
+from typing import Any, Final
+
+import msgspec
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
+
+from nirantar import limits
+from nirantar.errors import InvalidInput, NotFound, NotSignedIn, Overloaded
+from nirantar.host.port import Host
+from nirantar.interactions.access_log import AccessLog
+from nirantar.interactions.authorize import ROLES, Caller, authorize_operation
+from nirantar.interactions.transact import Transact
+from nirantar.interactions.transaction import Purpose
+from nirantar.store.port import View
+
+ACCOUNT_TYPE: Final = "NirantarAccount"
+LOGIN: Final = re.compile(r"[a-z][a-z0-9.-]{1,31}")
+PASSWORD_CHARS_MIN: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A member of staff as others may see it: without the hash."""
+
+    login: str
+    name: str
+    role: str
+    active: bool
+
+
+class Accounts:
+    """Makes, disables and checks staff accounts."""
+
+    def __init__(self, host: Host, view: View, transact: Transact, access_log: AccessLog) -> None:
+        self._host = host
+        self._view = view
+        self._transact = transact
+        self._access_log = access_log
+        self._hasher = PasswordHasher()
+        self._hashing = BoundedSemaphore(limits.PASSWORD_HASHES_AT_ONCE_MAX)
+        self._turn = Lock()
+        self._failures: dict[str, deque[int]] = {}
+        self._nobody = self._hasher.hash("nobody has this password")
+
+    def sign_in(self, login: str, password: str, workstation: str) -> Caller:
+        """The caller behind a login and password. Raises NotSignedIn with one sentence for every cause, Overloaded
+        after SIGN_IN_FAILURES_MAX failures within SIGN_IN_FAILURE_WINDOW_SECONDS for this login."""
+        login = login.strip().lower()
+        self._refuse_if_guessing(login)
+        record = self._record(login)
+        stored = self._nobody if record is None else record["passwordHash"]
+        if not self._matches(stored, password) or record is None or not record["active"]:
+            self._note_failure(login)
+            unknown = Caller(f"login:{login[:32]}" if record else "login:unknown", "", "", workstation)
+            self._access_log.note(unknown, "sign-in-failed", ACCOUNT_TYPE, "")
+            raise NotSignedIn("Login or password is wrong, or the account is disabled.")
+        caller = Caller(f"staff:{login}", record["name"], record["role"], workstation)
+        self._access_log.note(caller, "sign-in", ACCOUNT_TYPE, login)
+        with self._turn:
+            self._failures.pop(login, None)
+        return caller
+
+    def put(self, by: Caller, account: Account, password: str | None) -> None:
+        """Create or change an account, durably. Without `password` the present one stays. Raises InvalidInput,
+        Forbidden, and what `Transact` raises."""
+        authorize_operation(by)
+        _check(account)
+        known = self._record(account.login)
+        if password is not None:
+            if not PASSWORD_CHARS_MIN <= len(password) <= limits.PASSWORD_CHARS_MAX:
+                raise InvalidInput(f"A password has {PASSWORD_CHARS_MIN} to {limits.PASSWORD_CHARS_MAX} characters.")
+            with self._hashing:
+                hash = self._hasher.hash(password)
+        elif known is not None:
+            hash = known["passwordHash"]
+        else:
+            raise InvalidInput("A new account needs a password.")
+        record: dict[str, Any] = {
+            "resourceType": ACCOUNT_TYPE, "id": account.login, "name": account.name.strip(), "role": account.role,
+            "passwordHash": hash, "active": account.active,
+        }
+        action = "change-account" if known else "create-account"
+        self._transact.submit_system_record(by, record, Purpose(action)).result(limits.WRITE_WAIT_SECONDS_MAX)
+
+    def get(self, login: str) -> Account:
+        """One account. Raises NotFound."""
+        record = self._record(login)
+        if record is None:
+            raise NotFound(f"There is no account {login}.")
+        return Account(login, record["name"], record["role"], record["active"])
+
+    def _record(self, login: str) -> dict[str, Any] | None:
+        if not LOGIN.fullmatch(login):
+            return None
+        with self._view.reader() as state:
+            version = state.read(ACCOUNT_TYPE, login)
+        if version is None or version.resource is None:
+            return None
+        record: dict[str, Any] = msgspec.json.decode(version.resource)
+        return record
+
+    def _matches(self, stored: str, password: str) -> bool:
+        if len(password) > limits.PASSWORD_CHARS_MAX:
+            return False
+        with self._hashing:
+            try:
+                return self._hasher.verify(stored, password)
+            except (Argon2Error, InvalidHashError):
+                return False
+
+    def _refuse_if_guessing(self, login: str) -> None:
+        with self._turn:
+            failures = self._failures.get(login)
+            since = self._host.monotonic_us() - limits.SIGN_IN_FAILURE_WINDOW_SECONDS * 1_000_000
+            while failures and failures[0] < since:
+                failures.popleft()
+            if failures and len(failures) >= limits.SIGN_IN_FAILURES_MAX:
+                raise Overloaded(
+                    f"{limits.SIGN_IN_FAILURES_MAX} wrong passwords for this login: wait "
+                    f"{limits.SIGN_IN_FAILURE_WINDOW_SECONDS // 60} minutes, or ask IT to reset it."
+                )
+
+    def _note_failure(self, login: str) -> None:
+        with self._turn:
+            if len(self._failures) >= limits.SIGN_IN_LOGINS_REMEMBERED_MAX:
+                self._failures.clear()
+            self._failures.setdefault(login[:64], deque()).append(self._host.monotonic_us())
+
+
+def _check(account: Account) -> None:
+    if not LOGIN.fullmatch(account.login):
+        raise InvalidInput("A login is 2 to 32 characters: a letter, then letters, digits, dots or hyphens.")
+    if not account.name.strip():
+        raise InvalidInput("An account needs the person's name.")
+    if account.role not in ROLES:
+        raise InvalidInput(f"There is no role {account.role!r}. Roles: {', '.join(ROLES)}.")
