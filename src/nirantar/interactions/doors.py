@@ -1,0 +1,54 @@
+"""All doors of one node, composed once by `app` and handed to every edge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nirantar.interactions.access_log import AccessLog
+from nirantar.interactions.accounts import Accounts
+from nirantar.interactions.credentials import Credentials
+from nirantar.interactions.numbers import Numbers
+from nirantar.interactions.read import Read
+from nirantar.interactions.transact import Transact
+
+
+@dataclass(frozen=True, slots=True)
+class VaultStatus:
+    """How far one vault follows: `confirmed` is the number of the node's own entries that it holds,
+    `lag_seconds` the age of the oldest entry it lacks (0.0 when none), `trouble` the last failure's sentence."""
+
+    location: str
+    warning: str | None
+    confirmed: int
+    lag_seconds: float
+    trouble: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """What every page and `/health` may say of the node; nothing in it is about a patient."""
+
+    hospital: str
+    node: str
+    origin: str
+    version: str
+    entries: int
+    durability: str
+    vaults: tuple[VaultStatus, ...]
+    read_only: str | None
+    recovered_from: tuple[str, ...]
+    started_at_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """What an edge may use, and nothing else."""
+
+    transact: Transact
+    read: Read
+    accounts: Accounts
+    credentials: Credentials
+    access_log: AccessLog
+    numbers: Numbers
+    status: Callable[[], NodeStatus]
