@@ -1,8 +1,8 @@
 """The Merkle tree of a log: hashing, growing it, proving and checking (RFC 6962 s2.1, RFC 9162 s2.1).
 
 A tree over n > 1 leaves splits at the largest power of two below n; both sides are trees by the same rule.
-Leaves and inner nodes are hashed under different prefixes, so neither can pass for the other. A hash is 32 bytes
-everywhere.
+Leaves and inner nodes are hashed under different prefixes, so neither can pass for the other. A hash is 32
+bytes everywhere.
 """
 
 from __future__ import annotations
@@ -131,9 +131,9 @@ class MemoryHashReader:
 def range_root(start: int, end: int, reader: HashReader) -> bytes:
     """The root over leaves [start, end) alone.
 
-    The range must be a subtree: it starts at 0, or at a multiple of the smallest power of two that is not below
-    its length (draft-ietf-plants-merkle-tree-certs, subtrees). Raises InvalidInput otherwise. The empty range has
-    EMPTY_ROOT.
+    The range must be a subtree: it starts at 0, or at a multiple of the smallest power of two that is not
+    below its length (draft-ietf-plants-merkle-tree-certs, subtrees). Raises InvalidInput otherwise. The empty
+    range has EMPTY_ROOT.
     """
     _check_range(start, end)
     if start == end:
@@ -174,8 +174,8 @@ def range_inclusion_proof(entry_index: int, start: int, end: int, reader: HashRe
 def consistency_proof(old_size: int, new_size: int, reader: HashReader) -> tuple[bytes, ...]:
     """The proof that the first `old_size` leaves of the larger tree are the smaller tree (RFC 6962 s2.1.2).
 
-    Empty when the sizes are equal. Raises InvalidInput unless 0 < old_size <= new_size: every tree extends the
-    empty one, so there is nothing to prove from 0.
+    Empty when the sizes are equal. Raises InvalidInput unless 0 < old_size <= new_size: every tree extends
+    the empty one, so there is nothing to prove from 0.
     """
     if not 0 < old_size <= new_size <= TREE_SIZE_MAX:
         raise InvalidInput(f"There is no consistency proof from tree size {old_size} to {new_size}.")
@@ -223,8 +223,8 @@ def verify_consistency(
 ) -> None:
     """Return when `proof` shows that the newer tree only appended to the older (RFC 9162 s2.1.4.2).
 
-    Raises ProofInvalid in every other case, and always from size 0: a caller that knows no older tree has nothing
-    to compare with and must decide so itself.
+    Raises ProofInvalid in every other case, and always from size 0: a caller that knows no older tree has
+    nothing to compare with and must decide so itself.
     """
     _check_proof((old_root, new_root), proof)
     if not 0 < old_size <= new_size <= TREE_SIZE_MAX:
