@@ -38,8 +38,9 @@ class Files(Protocol):
     def make_directory(self, path: Path, *, mode: int = 0o700) -> None:
         """Create a directory and its parents; no error if it exists."""
 
-    def walk(self, path: Path) -> Iterator[Path]:
-        """Every regular file below `path`, sorted by its full path; nothing if `path` is not there."""
+    def walk(self, path: Path, *, after: Path | None = None) -> Iterator[Path]:
+        """Every regular file below `path` that sorts after `after`, in the order of `str(path)`; nothing if `path` is
+        not there. Directories are read as they are reached, so a caller that stops early pays for what it saw."""
 
     def remove(self, path: Path) -> None:
         """Delete one file. FileNotFoundError if there is none."""
@@ -61,6 +62,10 @@ class Host(Protocol):
     @property
     def machine_id(self) -> str:
         """A name that a copy of the disk in another machine would not have; "" where the machine has none."""
+
+    @property
+    def exclusive_databases(self) -> bool:
+        """Whether a database takes only one connection at a time, so that readers must go through the writer's."""
 
     def now_us(self) -> int:
         """The wall clock: microseconds since 1970 UTC. It may jump in either direction."""
