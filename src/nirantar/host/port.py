@@ -21,7 +21,8 @@ class Files(Protocol):
     """
 
     def put_new(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
-        """Create `path` with `data`, durably and all at once; FileExistsError if it exists (it is not touched)."""
+        """Create `path` with `data`, durably and all at once; FileExistsError if it exists (it is not touched, but
+        its name is made durable)."""
 
     def replace(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
         """Create or replace `path` with `data`, durably and all at once."""

@@ -103,16 +103,14 @@ class RealFiles:
     def put_new(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
         """Create `path`; a hard link makes it appear whole or not at all and never replaces anything."""
         with _named(path):
-            if os.path.lexists(path):
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(path))
-            with _temporary(path, data, mode) as temporary:
-                try:
-                    os.link(temporary, path)
-                except PermissionError:
-                    raise SetupError(
-                        f"The file system of {path.parent} has no hard links: use ext4, xfs or btrfs"
-                    ) from None
-            _sync_directory(path.parent)
+            try:
+                if os.path.lexists(path):
+                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(path))
+                with _temporary(path, data, mode) as temporary:
+                    _link(temporary, path)
+            finally:
+                # Also for a file that was there: whoever made it may have died before this line.
+                _sync_directory(path.parent)
 
     def replace(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
         """Create or replace `path` by a rename."""
@@ -142,7 +140,10 @@ class RealFiles:
         return path.exists()
 
     def make_directory(self, path: Path, *, mode: int = 0o700) -> None:
-        """Create a directory and its missing parents, all with `mode`, durably. FileExistsError if a file is there."""
+        """Create a directory and its missing parents, all with `mode`, durably. FileExistsError if a file is there.
+
+        A directory that was there is made durable too: whoever made it may have died before that.
+        """
         with _named(path):
             missing = []
             place = path
@@ -158,6 +159,8 @@ class RealFiles:
                     continue
                 os.chmod(directory, mode)
                 _sync_directory(directory.parent)
+            if not missing:
+                _sync_directory(path.parent)
 
     def walk(self, path: Path, *, after: Path | None = None) -> Iterator[Path]:
         """Every regular file below `path` in the order of `str(path)`; directories that lie wholly before `after`
@@ -240,6 +243,15 @@ def _temporary(path: Path, data: bytes, mode: int) -> Iterator[Path]:
     finally:
         with suppress(FileNotFoundError):
             os.unlink(temporary)
+
+
+def _link(temporary: Path, path: Path) -> None:
+    try:
+        os.link(temporary, path)
+    except PermissionError:
+        raise SetupError(
+            f"The file system of {path.parent} has no hard links: use ext4, xfs or btrfs"
+        ) from None
 
 
 def _write_all(descriptor: int, data: bytes) -> None:
