@@ -21,7 +21,8 @@ class Files(Protocol):
     """
 
     def put_new(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
-        """Create `path` with `data`, durably and all at once; FileExistsError if it exists (it is not touched)."""
+        """Create `path` with `data`, durably and all at once; FileExistsError if it exists (it is not touched, but
+        its name is made durable)."""
 
     def replace(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
         """Create or replace `path` with `data`, durably and all at once."""
@@ -44,8 +45,9 @@ class Files(Protocol):
     def make_directory(self, path: Path, *, mode: int = 0o700) -> None:
         """Create a directory and its parents; no error if it exists."""
 
-    def walk(self, path: Path) -> Iterator[Path]:
-        """Every regular file below `path`, sorted by its full path; nothing if `path` is not there."""
+    def walk(self, path: Path, *, after: Path | None = None) -> Iterator[Path]:
+        """Every regular file below `path` that sorts after `after`, in the order of `str(path)`; nothing if `path` is
+        not there. Directories are read as they are reached, so a caller that stops early pays for what it saw."""
 
     def remove(self, path: Path) -> None:
         """Delete one file. FileNotFoundError if there is none."""
@@ -67,6 +69,10 @@ class Host(Protocol):
     @property
     def machine_id(self) -> str:
         """A name that a copy of the disk in another machine would not have; "" where the machine has none."""
+
+    @property
+    def exclusive_databases(self) -> bool:
+        """Whether a database takes only one connection at a time, so that readers must go through the writer's."""
 
     def now_us(self) -> int:
         """The wall clock: microseconds since 1970 UTC. It may jump in either direction."""

@@ -1,0 +1,62 @@
+"""Encryption of what leaves the node: the age format (age-encryption.org/v1) with X25519 recipients, nothing of ours.
+
+The node holds recipients (`age1...`) only. An identity (`AGE-SECRET-KEY-1...`) exists on paper and where somebody
+recovers, so both are passed as the text that people print and type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import pyrage  # type: ignore[import-untyped]
+
+from nirantar.errors import ConfigInvalid, Damaged, IdentityWrong
+
+_NO_KEY_FITS: Final = "No matching keys found"
+
+
+def new_identity() -> tuple[str, str]:
+    """A fresh pair: identity (secret) and its recipient."""
+    identity = pyrage.x25519.Identity.generate()
+    return str(identity), str(identity.to_public())
+
+
+def recipient_of(identity: str) -> str:
+    """The recipient that `identity` opens. Raises IdentityWrong if it is not an age identity."""
+    return str(_identity(identity).to_public())
+
+
+def encrypt(plain: bytes, recipients: Sequence[str]) -> bytes:
+    """An age file that each of `recipients` can open alone. Raises ConfigInvalid if one is not a recipient."""
+    if not recipients:
+        raise ConfigInvalid("There is no age recipient to encrypt to")
+    sealed: bytes = pyrage.encrypt(plain, [_recipient(text) for text in recipients])
+    return sealed
+
+
+def decrypt(sealed: bytes, identities: Sequence[str]) -> bytes:
+    """What `encrypt` was given. Raises IdentityWrong if none of `identities` fits, Damaged if the file is altered."""
+    try:
+        plain: bytes = pyrage.decrypt(sealed, [_identity(text) for text in identities])
+    except pyrage.DecryptError as reason:
+        if str(reason) == _NO_KEY_FITS:
+            raise IdentityWrong(
+                "This identity does not open the vault: it belongs to another hospital or is an older one"
+            ) from None
+        raise Damaged(f"not an age file that decrypts: {reason}") from None
+    return plain
+
+
+def _recipient(text: str) -> object:
+    try:
+        return pyrage.x25519.Recipient.from_str(text)
+    except pyrage.RecipientError:
+        raise ConfigInvalid(f"Not an age X25519 recipient (age1...): {text[:80]!r}") from None
+
+
+def _identity(text: str) -> pyrage.x25519.Identity:
+    try:
+        return pyrage.x25519.Identity.from_str(text)
+    except pyrage.IdentityError:
+        raise IdentityWrong("Not an age identity: it is one line that begins with AGE-SECRET-KEY-1") from None

@@ -1,0 +1,138 @@
+"""Where things lie in a vault. One place decides it, one place reads it back.
+
+    hospital.json                                   the founding document: name, slug, age recipients, authority key
+    roster/<serial, 8 digits>.note                  which nodes exist and what they may write, signed, in order
+    <node>/live/<first, 12 digits>-<count>.segment  entries `first` .. `first + count - 1`, sealed within a second
+    <node>/tile/<L>/<N>                             a full hash tile of the node's log (C2SP tlog-tiles paths)
+    <node>/attachment/<SHA-256 of the ciphertext>   a scan or document, encrypted
+
+`live` is the first level of merging; `minute`, `hour` and `day` will stand in its place for merged segments. Keys of
+one level sort by first index. Two segments of a level may overlap: a node that died between storing a segment and
+noting it seals from the same entry again, so a reader takes the longest that fits and needs no rule for ties.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from nirantar.errors import InvalidInput
+from nirantar.limits import NODE_NAME_CHARS_MAX, VAULT_KEY_CHARS_MAX, VAULT_KEY_PART_CHARS_MAX
+
+HOSPITAL_KEY: Final = "hospital.json"
+LEVELS: Final = ("live", "minute", "hour", "day")
+NODE_NAMES_RESERVED: Final = frozenset({"roster"})
+"""Node names that would mix with the vault's own directories."""
+
+_PART: Final = re.compile(r"(?!\.)[a-z0-9._-]+")
+_NODE: Final = rf"(?P<node>[a-z][a-z0-9-]{{0,{NODE_NAME_CHARS_MAX - 1}}})"
+_SEGMENT: Final = re.compile(
+    rf"{_NODE}/(?P<level>{'|'.join(LEVELS)})/(?P<first>[0-9]{{12}})-(?P<count>[1-9][0-9]{{0,11}})\.segment"
+)
+_TILE: Final = re.compile(
+    rf"{_NODE}/tile/(?P<level>0|[1-9]|[1-5][0-9]|6[0-3])/(?P<number>(?:x[0-9]{{3}}/)*[0-9]{{3}})"
+)
+_ATTACHMENT: Final = re.compile(rf"{_NODE}/attachment/(?P<digest>[0-9a-f]{{64}})")
+_ROSTER: Final = re.compile(r"roster/(?P<serial>[0-9]{8})\.note")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SegmentKey:
+    """A segment of `node`: `count` entries from entry index `first` on."""
+
+    node: str
+    level: str
+    first: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"{segments_from(self.node, self.first, level=self.level)}-{self.count}.segment"
+
+    @property
+    def end(self) -> int:
+        """The tree size that the segment reaches: the index after its last entry."""
+        return self.first + self.count
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TileKey:
+    """A full hash tile of `node`: `level` 0 holds leaf hashes, `number` counts tiles of a level from 0."""
+
+    node: str
+    level: int
+    number: int
+
+    def __str__(self) -> str:
+        groups = [f"{self.number % 1000:03d}"]
+        rest = self.number // 1000
+        while rest:
+            groups.append(f"x{rest % 1000:03d}")
+            rest //= 1000
+        return f"{self.node}/tile/{self.level}/{'/'.join(reversed(groups))}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class AttachmentKey:
+    """An encrypted attachment of `node`, named by the SHA-256 (64 hex digits) of what is stored."""
+
+    node: str
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.node}/attachment/{self.digest}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RosterKey:
+    """The `serial`-th roster note; the highest is the present one."""
+
+    serial: int
+
+    def __str__(self) -> str:
+        return f"roster/{self.serial:08d}.note"
+
+
+VaultKey = SegmentKey | TileKey | AttachmentKey | RosterKey
+
+
+def segments_prefix(node: str, *, level: str = "live") -> str:
+    """The prefix under which `Vault.list` gives the segments of `node` in the order of their entries."""
+    return f"{node}/{level}/"
+
+
+def segments_from(node: str, first: int, *, level: str = "live") -> str:
+    """What to give `Vault.list` as `after` for the segments that begin at entry `first` or later."""
+    return f"{segments_prefix(node, level=level)}{first:012d}"
+
+
+def parse(key: str) -> VaultKey | None:
+    """The reverse of `str` on a key's dataclass; None for `hospital.json` and for whatever has no place here."""
+    if found := _SEGMENT.fullmatch(key):
+        return SegmentKey(found["node"], found["level"], int(found["first"]), int(found["count"]))
+    if found := _TILE.fullmatch(key):
+        number = int(found["number"].replace("x", "").replace("/", ""))
+        tile = TileKey(found["node"], int(found["level"]), number)
+        return tile if str(tile) == key else None
+    if found := _ATTACHMENT.fullmatch(key):
+        return AttachmentKey(found["node"], found["digest"])
+    if found := _ROSTER.fullmatch(key):
+        return RosterKey(int(found["serial"]))
+    return None
+
+
+def is_key(text: str) -> bool:
+    """Whether `text` may name an object: relative, parts of `[a-z0-9._-]` that do not begin with a dot."""
+    return len(text) <= VAULT_KEY_CHARS_MAX and all(
+        len(part) <= VAULT_KEY_PART_CHARS_MAX and _PART.fullmatch(part) for part in text.split("/")
+    )
+
+
+def check_key(text: str) -> None:
+    """Raise InvalidInput unless `text` may name an object of a vault."""
+    if not is_key(text):
+        raise InvalidInput(
+            f"Not a vault key: {text[:80]!r}. A key has parts of a-z, 0-9, '.', '_' and '-' between slashes, none of "
+            f"them empty or beginning with a dot, {VAULT_KEY_PART_CHARS_MAX} characters a part, "
+            f"{VAULT_KEY_CHARS_MAX} in all"
+        )
