@@ -13,10 +13,10 @@ from typing import Final
 
 import apsw
 
-from nirantar.errors import Damaged, DiskFull, FsyncFailed, ProofInvalid
+from nirantar.errors import Damaged, DiskFull, FsyncFailed
 from nirantar.host.port import Host
 from nirantar.host.pragmas import set_pragma
-from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
+from nirantar.tlog.checkpoint import Checkpoint
 from nirantar.tlog.merkle import Frontier, leaf_hash, root
 from nirantar.tlog.note import Signer, Verifier
 
@@ -128,6 +128,23 @@ class JournalWriter:
             self._fill_slots(log)
         return Appended(log.origin, index, leaf)
 
+    def append_missing(self, leaf: bytes, origin: str) -> None:
+        """Keep the place of another log's entry whose bytes are lost but whose leaf hash is known."""
+        log = self._logs[origin]
+        self._execute("INSERT INTO entry (row, leaf_hash, data) VALUES (?, ?, x'')",
+                      (log.key << ORIGIN_BITS | log.size, leaf))
+        log.frontier.append(leaf)
+        if log.size % 256 == 0:
+            self._fill_slots(log)
+
+    def root_hash(self, origin: str) -> bytes:
+        """The root of a log's tree, the open transaction included."""
+        return self._logs[origin].frontier.root()
+
+    def keep(self) -> None:
+        """Make a transaction that only copied others' entries durable, ahead of the checkpoint that proves them."""
+        self._execute("COMMIT")
+
     def commit(self) -> bytes:
         """Sign the own log's new head, make the batch durable, and return the signed checkpoint note.
 
@@ -149,25 +166,6 @@ class JournalWriter:
         """Keep a signed checkpoint of a log. The caller verified it against that log's root."""
         self._execute("INSERT OR REPLACE INTO checkpoint VALUES (?, ?, ?, ?)",
                       (self._logs[origin].key, tree_size, signed_at_us, note))
-
-    def commit_foreign(self, origin: str, note: bytes) -> None:
-        """End a transaction that appended another node's entries, proven by that node's checkpoint `note`.
-
-        The copy must be exactly as long as the checkpoint. Raises ProofInvalid, having undone all, if it does not
-        verify; DiskFull or FsyncFailed as `commit` does.
-        """
-        log = self._logs[origin]
-        try:
-            checkpoint = open_checkpoint(note, log.verifier)
-            if checkpoint.origin != origin or checkpoint.tree_size != log.size:
-                raise ProofInvalid(f"{origin}: the checkpoint is for another log or size than the copied entries")
-            if checkpoint.root_hash != log.frontier.root():
-                raise ProofInvalid(f"{origin}: the entries do not hash to the root that the node signed")
-        except ProofInvalid:
-            self.roll_back()
-            raise
-        self.put_checkpoint(origin, log.size, self._host.now_us(), note)
-        self._execute("COMMIT")
 
     def roll_back(self) -> None:
         """Undo the whole batch."""

@@ -15,7 +15,7 @@ from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
 from nirantar.tlog.merkle import leaf_hash
 from nirantar.tlog.note import Verifier
 
-_PAGE_ENTRIES = 512
+_PAGE_ENTRIES = 64
 
 
 class JournalReader:
@@ -86,12 +86,16 @@ class JournalReader:
             raise NotFound(f"{origin} holds no tile {level}/{tile} of width {width}.")
         return b"".join(hashes)
 
-    def checkpoint_note(self, origin: str) -> bytes | None:
-        """The newest signed checkpoint of a log, as the note's exact bytes."""
+    def checkpoint(self, origin: str) -> tuple[Checkpoint, bytes] | None:
+        """The newest signed checkpoint of a log, verified, and the note's exact bytes. Raises ProofInvalid."""
         rows = self._rows(
-            "SELECT note FROM checkpoint JOIN log USING (log_key) WHERE origin = ? ORDER BY tree_size DESC LIMIT 1", origin
+            "SELECT note, vkey FROM checkpoint JOIN log USING (log_key) WHERE origin = ? ORDER BY tree_size DESC LIMIT 1",
+            origin,
         )
-        return bytes(rows[0][0]) if rows else None  # type: ignore[arg-type]
+        if not rows:
+            return None
+        note = bytes(rows[0][0])  # type: ignore[arg-type]
+        return open_checkpoint(note, Verifier.parse(str(rows[0][1]))), note
 
     def checkpoints(self, origin: str) -> Iterator[tuple[int, Checkpoint]]:
         """(signed at µs, checkpoint) of every kept checkpoint, oldest first, signatures verified.

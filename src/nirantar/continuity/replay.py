@@ -1,0 +1,104 @@
+"""From journals to the view: bringing it forward, rebuilding it, and folding a fresh one to compare with.
+
+Entries of several origins are folded in the order of their hybrid logical clocks, as they happened; the result does not
+depend on it (invariant 5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from heapq import merge
+from typing import Final
+
+from nirantar.errors import Damaged, EntryDamaged
+from nirantar.journal.entry import Entry, Hlc, decode
+from nirantar.journal.reader import JournalReader
+from nirantar.store.port import View
+
+BATCH_ENTRIES: Final = 256
+UNKNOWN_VERSION: Final = "its format is newer than this program"
+MISSING: Final = "its bytes are missing; only its leaf hash is known"
+
+Progress = Callable[[int, int], None]
+"""Called with (entries done, entries in all)."""
+
+Step = tuple[tuple[int, int, str], str, int, bytes, Entry | None, bytes]
+
+
+def no_progress(done: int, total: int) -> None:
+    """For callers that show none."""
+
+
+def bring_forward(
+    reader: JournalReader, view: View, *, stop_at: Mapping[str, int] | None = None, progress: Progress = no_progress
+) -> int:
+    """Fold what the view lacks of every log (up to `stop_at`, sizes by origin) and return the number of entries.
+
+    A view that is ahead of its journal, or belongs to another, is emptied and rebuilt. Raises EntryDamaged for an
+    entry of a known format that cannot be read.
+    """
+    sizes = dict(stop_at) if stop_at is not None else {origin: reader.size(origin) for origin in reader.origins()}
+    starts = _starts(reader, view, sizes)
+    if starts is None:
+        view.forget_all()
+        starts = dict.fromkeys(sizes, 0)
+    total = sum(size - starts[origin] for origin, size in sizes.items())
+    done = 0
+    streams = [_entries(reader, origin, starts[origin], size) for origin, size in sizes.items()]
+    for batch in _batches(merge(*streams, key=lambda step: step[0])):
+        view.begin()
+        try:
+            for _, origin, entry_index, leaf, entry, data in batch:
+                if entry is None:
+                    view.skip(origin, entry_index, leaf, UNKNOWN_VERSION if data else MISSING)
+                else:
+                    view.project(entry_index, leaf, entry)
+            view.commit()
+        except BaseException:
+            view.roll_back()
+            raise
+        done += len(batch)
+        progress(done, total)
+    return done
+
+
+def _starts(reader: JournalReader, view: View, sizes: Mapping[str, int]) -> dict[str, int] | None:
+    """Where each log goes on, or None when the view is not a prefix of these journals."""
+    with view.reader() as state:
+        positions = state.positions()
+    for origin, position in positions.items():
+        if position.entries == 0:
+            continue
+        if position.entries > sizes.get(origin, 0):
+            return None
+        if reader.leaf_hashes(origin, position.entries - 1, position.entries) != [position.last_leaf_hash]:
+            return None
+    return {origin: positions[origin].entries if origin in positions else 0 for origin in sizes}
+
+
+def _entries(reader: JournalReader, origin: str, start: int, stop: int) -> Iterator[Step]:
+    """Entries with their place in the order. What cannot be read keeps its predecessor's place."""
+    place = (0, 0, origin)
+    expected = start
+    for entry_index, data, leaf in reader.entries(origin, start, stop):
+        if entry_index != expected:
+            raise EntryDamaged(origin, expected, "it is not in the journal")
+        expected += 1
+        entry = decode(data, origin, entry_index) if data else None
+        if entry is not None:
+            clock = Hlc.parse(entry.hlc)
+            place = (clock.wall_us, clock.counter, origin)
+        yield place, origin, entry_index, leaf, entry, data
+    if expected != stop:
+        raise Damaged(f"The journal of {origin} ends at entry {expected} where {stop} are expected.")
+
+
+def _batches(steps: Iterator[Step]) -> Iterator[list[Step]]:
+    batch: list[Step] = []
+    for step in steps:
+        batch.append(step)
+        if len(batch) == BATCH_ENTRIES:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

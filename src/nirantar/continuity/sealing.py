@@ -1,0 +1,178 @@
+"""Sealing: copying the journal to vaults, every second or at once when a writer waits for it.
+
+Each vault has a follower thread of its own, so a slow or failed one is shown and never blocks the desks or another
+vault. What a vault holds is learned from the vault itself at start; nothing about it needs to be kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from threading import Event, Lock, Thread
+
+from nirantar import limits
+from nirantar.errors import NirantarError, VaultUnavailable
+from nirantar.host.port import Host
+from nirantar.interactions.doors import VaultStatus
+from nirantar.journal.reader import JournalReader
+from nirantar.vault.keys import SegmentKey, TileKey, parse, segments_prefix
+from nirantar.vault.port import Vault
+from nirantar.vault.segments import encode_segment, entries_that_fit
+
+TILE_WIDTH = 256
+
+
+@dataclass(slots=True)
+class _Follower:
+    """One vault and how far it follows each log."""
+
+    vault: Vault
+    confirmed: dict[str, int] = field(default_factory=dict)
+    oldest_waiting_us: int | None = None
+    trouble: str | None = None
+    wake: Event = field(default_factory=Event)
+
+
+class Sealer:
+    """Seals every log of the directory to every vault; the node's own first."""
+
+    def __init__(
+        self, host: Host, reader: JournalReader, own_origin: str, vaults: Sequence[Vault], recipients: Sequence[str]
+    ) -> None:
+        self._host = host
+        self._reader = reader
+        self._own_origin = own_origin
+        self._recipients = tuple(recipients)
+        self._followers = [_Follower(vault) for vault in vaults]
+        self._waiting: list[tuple[int, Future[None], int]] = []
+        self._turn = Lock()
+        self._stopping = Event()
+        self._threads: list[Thread] = []
+
+    def start(self) -> None:
+        """Follow in the background, a thread for each vault."""
+        for follower in self._followers:
+            thread = Thread(target=self._follow, args=(follower,), name="sealer", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def stop(self) -> None:
+        """Seal what is there once more, then end."""
+        self._stopping.set()
+        for follower in self._followers:
+            follower.wake.set()
+        for thread in self._threads:
+            thread.join()
+        self._fail_waiting(older_than_us=None)
+
+    def confirmed(self, entry_index: int) -> Future[None]:
+        """Done once any vault holds the node's own entries up to this index. Fails with VaultUnavailable after
+        WRITE_WAIT_SECONDS_MAX."""
+        future: Future[None] = Future()
+        with self._turn:
+            self._waiting.append((entry_index, future, self._host.monotonic_us()))
+        for follower in self._followers:
+            follower.wake.set()
+        self._answer_waiting()
+        return future
+
+    def status(self) -> tuple[VaultStatus, ...]:
+        """How far each vault follows, for pages and metrics."""
+        now_us = self._host.now_us()
+        return tuple(
+            VaultStatus(
+                each.vault.location, each.vault.warning, each.confirmed.get(self._own_origin, 0),
+                0.0 if each.oldest_waiting_us is None else max(0.0, (now_us - each.oldest_waiting_us) / 1e6),
+                each.trouble,
+            )
+            for each in self._followers
+        )
+
+    def _follow(self, follower: _Follower) -> None:
+        pause = limits.SEAL_INTERVAL_SECONDS
+        while True:
+            stopping = self._stopping.is_set()
+            try:
+                self.seal_once(follower)
+                follower.trouble = None
+                pause = limits.SEAL_INTERVAL_SECONDS
+            except NirantarError as failure:
+                follower.trouble = str(failure)
+                pause = min(pause * 2, limits.VAULT_RETRY_SECONDS_MAX)
+            self._answer_waiting()
+            self._fail_waiting(self._host.monotonic_us() - int(limits.WRITE_WAIT_SECONDS_MAX * 1e6))
+            if stopping:
+                return
+            follower.wake.wait(pause)
+            follower.wake.clear()
+
+    def seal_once(self, follower: _Follower) -> None:
+        """Bring one vault up to the newest checkpoint of every log."""
+        origins = sorted(self._reader.origins(), key=lambda origin: origin != self._own_origin)
+        for origin in origins:
+            signed = self._reader.checkpoint(origin)
+            if signed is None:
+                continue
+            checkpoint, note = signed
+            if origin == self._own_origin and checkpoint.tree_size > follower.confirmed.get(origin, 0):
+                follower.oldest_waiting_us = follower.oldest_waiting_us or self._host.now_us()
+            if origin not in follower.confirmed:
+                follower.confirmed[origin] = covered(follower.vault, origin.rpartition("/")[2])
+            while follower.confirmed[origin] < checkpoint.tree_size:
+                self._seal_segment(follower, origin, checkpoint.tree_size, note.decode())
+        follower.oldest_waiting_us = None
+
+    def _seal_segment(self, follower: _Follower, origin: str, size: int, note: str) -> None:
+        """Store the next segment and the tiles that it completed."""
+        first = follower.confirmed[origin]
+        node = origin.rpartition("/")[2]
+        entries: list[bytes] = []
+        leaves: list[bytes] = []
+        plain_bytes = 0
+        for _, data, leaf in self._reader.entries(origin, first, min(size, first + limits.SEGMENT_ENTRIES_MAX)):
+            plain_bytes += len(data) + 1
+            if entries and plain_bytes > limits.SEGMENT_PLAIN_BYTES_MAX:
+                break
+            entries.append(data)
+            leaves.append(leaf)
+        count = entries_that_fit(map(len, entries))
+        key = SegmentKey(node, "live", first, count)
+        data = encode_segment(origin, first, entries[:count], leaves[:count], note, self._recipients)
+        follower.vault.put_new(str(key), data)
+        self._store_tiles(follower.vault, origin, node, first, first + count)
+        follower.confirmed[origin] = first + count
+
+    def _store_tiles(self, vault: Vault, origin: str, node: str, old_size: int, new_size: int) -> None:
+        """Full tiles only: everything in a vault is immutable."""
+        level, old, new = 0, old_size // TILE_WIDTH, new_size // TILE_WIDTH
+        while new > old:
+            for number in range(old, new):
+                vault.put_new(str(TileKey(node, level, number)), self._reader.tile(origin, level, number, TILE_WIDTH))
+            level, old, new = level + 1, old // TILE_WIDTH, new // TILE_WIDTH
+
+    def _answer_waiting(self) -> None:
+        size = max((each.confirmed.get(self._own_origin, 0) for each in self._followers), default=0)
+        with self._turn:
+            done = [future for index, future, _ in self._waiting if index < size]
+            self._waiting = [each for each in self._waiting if each[0] >= size]
+        for future in done:
+            future.set_result(None)
+
+    def _fail_waiting(self, older_than_us: int | None) -> None:
+        with self._turn:
+            late = [each for each in self._waiting if older_than_us is None or each[2] < older_than_us]
+            self._waiting = [each for each in self._waiting if each not in late]
+        troubles = "; ".join(each.trouble for each in self._followers if each.trouble) or "the vault is too slow."
+        for _, future, _ in late:
+            future.set_exception(VaultUnavailable(troubles))
+
+
+def covered(vault: Vault, node: str) -> int:
+    """How many entries of a node's log a vault holds without a gap, by the keys of its segments."""
+    size = 0
+    for key in vault.list(segments_prefix(node)):
+        segment = parse(key)
+        if isinstance(segment, SegmentKey) and segment.first <= size:
+            size = max(size, segment.end)
+    return size

@@ -1,0 +1,55 @@
+"""The founding document of a hospital: what every node, vault and recovery starts from.
+
+It is public and names no secret: the hospital, the age recipients that vaults encrypt to, and the authority's
+verification key, against which rosters are checked. Recovery compares the authority's key with the one in the recovery
+identity's file, so a forged vault cannot pass for the hospital's.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import msgspec
+
+from nirantar.errors import ConfigInvalid, Damaged
+
+FOUNDING_VERSION: Final = 1
+SLUG_CHARS_MAX: Final = 40
+
+
+class FoundingDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`slug` is the name in a-z, 0-9 and hyphens, used in log origins; `recipients` are age X25519 recipients."""
+
+    v: int
+    name: str
+    slug: str
+    recipients: tuple[str, ...]
+    authority: str
+
+    def encode(self) -> bytes:
+        """The document's one form."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
+
+    @classmethod
+    def parse(cls, data: bytes) -> FoundingDocument:
+        """Read it back. Raises Damaged."""
+        try:
+            document = msgspec.json.decode(data, type=cls)
+        except msgspec.MsgspecError as reason:
+            raise Damaged(f"hospital.json is not a founding document: {reason}") from None
+        if document.v != FOUNDING_VERSION:
+            raise Damaged(f"hospital.json has format {document.v}; this program reads {FOUNDING_VERSION}.")
+        return document
+
+    def origin(self, node: str) -> str:
+        """The log origin of one of its nodes."""
+        return f"nirantar.{self.slug}/{node}"
+
+
+def slug_of(name: str) -> str:
+    """A hospital's name as it stands in log origins. Raises ConfigInvalid when nothing usable is left of it."""
+    slug = re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")[:SLUG_CHARS_MAX].strip("-")
+    if not slug:
+        raise ConfigInvalid("The hospital's name needs at least one letter a-z or digit: it names the logs.")
+    return slug
