@@ -6,10 +6,11 @@ entry whose bytes are lost keeps its place by its leaf hash where a header or ti
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
-from nirantar.errors import Damaged, EntryDamaged, Finding, NirantarError, ProofInvalid, SegmentDamaged
+from nirantar.errors import EntryDamaged, Finding, NirantarError, ProofInvalid, SegmentDamaged
 from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
 from nirantar.tlog.merkle import Frontier
 from nirantar.tlog.note import Verifier
@@ -32,8 +33,9 @@ class Step:
 
 @dataclass(slots=True)
 class LogReading:
-    """What reading a log gave. `proven` is the newest checkpoint whose root the entries read so far hash to, as the
-    note's bytes; `size` how many entries were read, `lost` those of them without bytes."""
+    """What reading a log gave: `size` entries were read, `lost` are those of them without bytes. `proven_note` is the
+    newest signed checkpoint whose root the entries hash to, at `proven_size`; `promised_size` the largest size that a
+    signed checkpoint or a segment's name speaks of."""
 
     origin: str
     verifier: Verifier
@@ -43,6 +45,43 @@ class LogReading:
     proven_note: bytes = b""
     promised_size: int = 0
     findings: list[Finding] = field(default_factory=list)
+    _frontier: Frontier = field(default_factory=Frontier)
+    _waiting: dict[int, tuple[Checkpoint, bytes]] = field(default_factory=dict)
+
+    def expect(self, note: bytes, key: str) -> None:
+        """Keep a segment's checkpoint until the entries reach its size. Raises ProofInvalid if it does not verify."""
+        checkpoint = open_checkpoint(note, self.verifier)
+        if checkpoint.origin != self.origin:
+            raise SegmentDamaged(key, f"its checkpoint is of {checkpoint.origin}")
+        self._waiting[checkpoint.tree_size] = (checkpoint, note)
+
+    def take(self, data: bytes | None, leaf: bytes) -> Step:
+        """Count the next entry, and compare with what the node signed for this size."""
+        step = Step(self.size, data, leaf)
+        self._frontier.append(leaf)
+        if data is None:
+            self.lost.append(self.size)
+        self.size += 1
+        if self.size in self._waiting:
+            checkpoint, note = self._waiting.pop(self.size)
+            if self._frontier.root() == checkpoint.root_hash:
+                self.proven_size, self.proven_note = self.size, note
+            else:
+                self.findings.append(Finding(
+                    f"{self.origin} at size {self.size}",
+                    "its entries do not hash to the root that the node signed: an entry was exchanged", "altered",
+                ))
+        return step
+
+    def end(self) -> None:
+        """Name what was promised and not found."""
+        for size in sorted(self._waiting):
+            self.promised_size = max(self.promised_size, size)
+        if self.promised_size > self.size:
+            self.findings.append(Finding(
+                f"{self.origin} entries {self.size} to {self.promised_size - 1}",
+                "the vault speaks of them, but they cannot be read from any vault", "lost",
+            ))
 
 
 def read_log(
@@ -53,27 +92,14 @@ def read_log(
     Ends early at a gap that nothing bridges. Raises IdentityWrong and VaultUnavailable; all damage goes to findings.
     """
     node = reading.origin.rpartition("/")[2]
-    frontier = Frontier()
-    waiting: dict[int, tuple[Checkpoint, bytes]] = {}
     for number, holders in _segments(vaults, node):
         reading.promised_size = max(reading.promised_size, number.end)
         if number.end <= reading.size:
             continue
-        if number.first > reading.size and not (yield from _bridge(vaults, node, reading, frontier, number.first)):
-            reading.findings.append(Finding(
-                f"{reading.origin} entries {reading.size} to {number.first - 1}",
-                "no vault holds their segment; nothing after them can be proven, so the log ends here", "lost",
-            ))
-            return
-        yield from _one_segment(holders, identities, reading, frontier, number, waiting)
-        if (known := waiting.pop(frontier.size, None)) is not None:
-            _settle(reading, frontier, *known)
-    for size, (checkpoint, _) in sorted(waiting.items()):
-        reading.promised_size = max(reading.promised_size, size)
-        reading.findings.append(Finding(
-            f"{reading.origin} entries {reading.size} to {checkpoint.tree_size - 1}",
-            "a signed checkpoint covers them, but no vault holds them", "lost",
-        ))
+        if number.first > reading.size and not (yield from _bridge(vaults, node, reading, number.first)):
+            break
+        yield from _one_segment(holders, identities, reading, number)
+    reading.end()
 
 
 def _segments(vaults: Sequence[Vault], node: str) -> Iterator[tuple[SegmentKey, list[Vault]]]:
@@ -89,39 +115,28 @@ def _segments(vaults: Sequence[Vault], node: str) -> Iterator[tuple[SegmentKey, 
 
 
 def _one_segment(
-    holders: Sequence[Vault], identities: Sequence[str], reading: LogReading, frontier: Frontier,
-    number: SegmentKey, waiting: dict[int, tuple[Checkpoint, bytes]],
+    holders: Sequence[Vault], identities: Sequence[str], reading: LogReading, number: SegmentKey
 ) -> Iterator[Step]:
     """The entries of one segment that are still wanted, from the first vault that holds them undamaged."""
     key = str(number)
     header: SegmentHeader | None = None
     for vault in holders:
         try:
-            data = vault.get(key)
-            header, entries = open_segment(data, identities, key=key)
-            _note_checkpoint(reading, header, key, waiting)
+            header, entries = open_segment(vault.get(key), identities, key=key)
+            reading.expect(header.checkpoint.encode(), key)
         except (SegmentDamaged, EntryDamaged, ProofInvalid) as damage:
             reading.findings.append(Finding(f"{vault.location} {key}", str(damage)))
             header = header or _header_of(vault, key)
             continue
         for position in range(reading.size - header.first_index, header.count):
-            leaf = header.leaf_hash(position)
-            frontier.append(leaf)
-            reading.size += 1
-            yield Step(header.first_index + position, entries[position], leaf)
+            yield reading.take(entries[position], header.leaf_hash(position))
         return
     if header is None:
         return
+    with suppress(ProofInvalid):
+        reading.expect(header.checkpoint.encode(), key)
     for position in range(reading.size - header.first_index, header.count):
-        leaf = header.leaf_hash(position)
-        frontier.append(leaf)
-        reading.lost.append(reading.size)
-        reading.size += 1
-        yield Step(header.first_index + position, None, leaf)
-    try:
-        _note_checkpoint(reading, header, key, waiting)
-    except ProofInvalid as damage:
-        reading.findings.append(Finding(key, str(damage)))
+        yield reading.take(None, header.leaf_hash(position))
 
 
 def _header_of(vault: Vault, key: str) -> SegmentHeader | None:
@@ -131,52 +146,23 @@ def _header_of(vault: Vault, key: str) -> SegmentHeader | None:
         return None
 
 
-def _note_checkpoint(
-    reading: LogReading, header: SegmentHeader, key: str, waiting: dict[int, tuple[Checkpoint, bytes]]
-) -> None:
-    """Keep a segment's checkpoint until the entries reach its size."""
-    note = header.checkpoint.encode()
-    checkpoint = open_checkpoint(note, reading.verifier)
-    if checkpoint.origin != reading.origin:
-        raise SegmentDamaged(key, f"its checkpoint is of {checkpoint.origin}")
-    waiting[checkpoint.tree_size] = (checkpoint, note)
-
-
-def _settle(reading: LogReading, frontier: Frontier, checkpoint: Checkpoint, note: bytes) -> None:
-    """Compare what was read with what the node signed."""
-    if frontier.root() != checkpoint.root_hash:
-        reading.findings.append(Finding(
-            f"{reading.origin} at size {checkpoint.tree_size}",
-            "its entries do not hash to the root that the node signed: an entry was exchanged", "altered",
-        ))
-        return
-    reading.proven_size, reading.proven_note = checkpoint.tree_size, note
-
-
-def _bridge(
-    vaults: Sequence[Vault], node: str, reading: LogReading, frontier: Frontier, end: int
-) -> Iterator[Step]:
+def _bridge(vaults: Sequence[Vault], node: str, reading: LogReading, end: int) -> Generator[Step, None, bool]:
     """Cross a gap by the leaf hashes of full tiles. Returns whether it was crossed."""
     start = reading.size
     leaves: list[bytes] = []
-    while start + len(leaves) < end:
-        index = start + len(leaves)
+    while (index := start + len(leaves)) < end:
         tile = _tile(vaults, node, index // TILE_WIDTH)
         if tile is None:
             return False
         last = min(end, (index // TILE_WIDTH + 1) * TILE_WIDTH)
-        leaves += [
-            tile[each % TILE_WIDTH * HASH_BYTES : (each % TILE_WIDTH + 1) * HASH_BYTES] for each in range(index, last)
-        ]
+        slots = range(index % TILE_WIDTH, index % TILE_WIDTH + last - index)
+        leaves += [tile[slot * HASH_BYTES : (slot + 1) * HASH_BYTES] for slot in slots]
     reading.findings.append(Finding(
         f"{reading.origin} entries {start} to {end - 1}",
         "no vault holds their segment; their leaf hashes are known from tiles, their bytes are lost", "lost",
     ))
     for leaf in leaves:
-        frontier.append(leaf)
-        reading.lost.append(reading.size)
-        yield Step(reading.size, None, leaf)
-        reading.size += 1
+        yield reading.take(None, leaf)
     return True
 
 
@@ -184,7 +170,7 @@ def _tile(vaults: Sequence[Vault], node: str, number: int) -> bytes | None:
     for vault in vaults:
         try:
             data = vault.get(str(TileKey(node, 0, number)))
-        except (NirantarError, Damaged):
+        except NirantarError:
             continue
         if len(data) == TILE_WIDTH * HASH_BYTES:
             return data

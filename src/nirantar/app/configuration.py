@@ -1,0 +1,106 @@
+"""A node's configuration file, `nirantar.toml`: few settings, each with its bounds and a comment in the file."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from nirantar import limits
+from nirantar.errors import ConfigInvalid
+from nirantar.host.port import Host
+from nirantar.vault.keys import NODE_NAMES_RESERVED
+
+CONFIGURATION_FILE: Final = "nirantar.toml"
+NODE_NAME: Final = re.compile(rf"[a-z][a-z0-9-]{{0,{limits.NODE_NAME_CHARS_MAX - 1}}}")
+
+
+class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What an operator may set.
+
+    `node` is fixed by init. `vaults` are URIs (`file:///path`). `durability` is what a write waits for: "node" (this
+    machine's disk) or "vault" (a vault, too). `host` and `port` are where `serve` listens. `secure_cookies` is for
+    browsers that come through HTTPS. `uhid_system` names the hospital's number series in FHIR identifiers.
+    """
+
+    node: str
+    vaults: list[str]
+    durability: Literal["node", "vault"] = "node"
+    host: str = "127.0.0.1"
+    port: int = 8080
+    secure_cookies: bool = False
+    uhid_system: str
+
+
+_TEMPLATE: Final = """\
+# Configuration of a Nirantar node. Restart `nirantar serve` after a change; `nirantar doctor` checks it.
+
+# This node's name. It is part of its log: never change it.
+node = {node}
+
+# Where sealed copies go, as URIs. file:///path is not safe from this machine's administrator: use a disk of its own.
+vaults = {vaults}
+
+# What a write waits for before it is acknowledged: "node" (this disk) or "vault" (a vault has it, too).
+durability = {durability}
+
+# Where `nirantar serve` listens, unless its options say otherwise.
+host = {host}
+port = {port}
+
+# Send the session cookie over HTTPS only. Set it to true behind a TLS proxy.
+secure_cookies = {secure_cookies}
+
+# The identifier system of this hospital's patient numbers (UHID) in FHIR resources.
+uhid_system = {uhid_system}
+"""
+
+
+def write(host: Host, directory: Path, configuration: Configuration) -> None:
+    """Write the commented file for the first time."""
+    values = {name: _toml(getattr(configuration, name)) for name in configuration.__struct_fields__}
+    host.files.put_new(directory / CONFIGURATION_FILE, _TEMPLATE.format(**values).encode())
+
+
+def read(host: Host, directory: Path) -> Configuration:
+    """Read and check the file. Raises ConfigInvalid naming the file and the setting."""
+    path = directory / CONFIGURATION_FILE
+    try:
+        document = tomllib.loads(host.files.read(path).decode())
+        configuration = msgspec.convert(document, Configuration)
+    except FileNotFoundError:
+        raise ConfigInvalid(f"{directory} is not a Nirantar node: there is no {CONFIGURATION_FILE} in it.") from None
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as reason:
+        raise ConfigInvalid(f"{path}: {reason}") from None
+    check(configuration)
+    return configuration
+
+
+def check(configuration: Configuration) -> None:
+    """Raise ConfigInvalid for values that fit their type but not their purpose."""
+    check_node_name(configuration.node)
+    if not 0 <= configuration.port <= 65_535:
+        raise ConfigInvalid(f"port = {configuration.port}: a port is 0 to 65535.")
+    if not configuration.vaults and configuration.durability == "vault":
+        raise ConfigInvalid('durability = "vault" needs at least one vault.')
+    if not configuration.uhid_system:
+        raise ConfigInvalid("uhid_system is empty: patient numbers need a system to be told apart.")
+
+
+def check_node_name(name: str) -> None:
+    """Raise ConfigInvalid unless `name` can name a node."""
+    if not NODE_NAME.fullmatch(name):
+        raise ConfigInvalid(
+            f"A node's name is a letter, then letters, digits or hyphens, {limits.NODE_NAME_CHARS_MAX} at most, all "
+            "in lower case."
+        )
+    if name in NODE_NAMES_RESERVED:
+        raise ConfigInvalid(f"{name} is a directory of every vault and cannot name a node.")
+
+
+def _toml(value: object) -> str:
+    """A value as TOML; its strings and lists of strings are written as JSON writes them."""
+    return msgspec.json.encode(value).decode()

@@ -1,0 +1,119 @@
+"""Making a node's directory: its keys, roster, configuration. What `init` and recovery both end in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from nirantar.app import configuration
+from nirantar.app.configuration import Configuration
+from nirantar.errors import NotFound, SetupError
+from nirantar.fold.founding import FOUNDING_VERSION, FoundingDocument, slug_of
+from nirantar.fold.grants import Grant
+from nirantar.fold.roster import Roster, next_block
+from nirantar.continuity.identity import RecoveryIdentity
+from nirantar.host.port import Host
+from nirantar.tlog.note import Signer, Verifier
+from nirantar.vault.encryption import new_identity
+from nirantar.vault.keys import HOSPITAL_KEY, RosterKey
+from nirantar.vault.port import Vault
+
+FOUNDING_FILE: Final = "hospital.json"
+ROSTER_FILE: Final = "roster.note"
+NODE_KEY_FILE: Final = "keys/node.key"
+GENERATION_FILE: Final = "generation.json"
+AUTHORITY_NAME: Final = "nirantar.{slug}/authority"
+UHID: Final = "uhid"
+
+
+@dataclass(frozen=True, slots=True)
+class Founded:
+    """What a directory is made of before it is written."""
+
+    document: FoundingDocument
+    roster: Roster
+    roster_note: bytes
+    signer: Signer
+    configuration: Configuration
+
+
+def found_hospital(
+    host: Host, name: str, node: str, *, vaults: list[str], durability: str
+) -> tuple[Founded, RecoveryIdentity]:
+    """A new hospital with its first node. The identity is returned to be written away from the node, once.
+
+    Raises ConfigInvalid for names and settings that cannot be used.
+    """
+    slug = slug_of(name)
+    age_identity, recipient = new_identity()
+    authority = Signer(AUTHORITY_NAME.format(slug=slug), host.random_bytes(32))
+    document = FoundingDocument(FOUNDING_VERSION, name.strip(), slug, (recipient,), authority.vkey)
+    settings = msgspec.convert(
+        {"node": node, "vaults": vaults, "durability": durability, "uhid_system": f"urn:nirantar:{slug}:uhid"},
+        Configuration,
+    )
+    configuration.check(settings)
+    founded = name_node(host, document, Roster(slug, 0, ()), authority, settings)
+    return founded, RecoveryIdentity(age_identity, authority)
+
+
+def name_node(
+    host: Host, document: FoundingDocument, before: Roster, authority: Signer, settings: Configuration
+) -> Founded:
+    """A new node of a hospital: fresh key, grant and number block, in the roster that follows `before`."""
+    origin = document.origin(settings.node)
+    if origin in before.by_origin():
+        raise SetupError(f"The roster already has a node {settings.node}: a log's name is never used again.")
+    signer = Signer(origin, host.random_bytes(32))
+    grant = Grant(settings.node, origin, signer.vkey, numbers=(next_block(before.grants, UHID),))
+    roster = Roster(document.slug, before.serial + 1, (*before.grants, grant))
+    return Founded(document, roster, roster.sign(authority), signer, settings)
+
+
+def write_directory(host: Host, directory: Path, founded: Founded) -> None:
+    """Write the node's files. Raises SetupError when the directory holds something already."""
+    require_empty(host, directory)
+    files = host.files
+    files.make_directory(directory / "keys")
+    files.put_new(directory / NODE_KEY_FILE, founded.signer.skey.encode() + b"\n", mode=0o400)
+    files.put_new(directory / FOUNDING_FILE, founded.document.encode(), mode=0o640)
+    files.put_new(directory / ROSTER_FILE, founded.roster_note, mode=0o640)
+    configuration.write(host, directory, founded.configuration)
+
+
+def require_empty(host: Host, directory: Path) -> None:
+    """Raise SetupError unless `directory` is free for a new node."""
+    first = next(host.files.walk(directory), None)
+    if first is not None:
+        raise SetupError(f"{directory} is not empty (it holds {first.name}). Choose a new directory for the node.")
+
+
+def publish(vault: Vault, founded_document: FoundingDocument, roster: Roster, roster_note: bytes) -> None:
+    """Put what recovery starts from into a vault; nothing happens when it is there. Raises Conflict when the vault
+    belongs to another hospital or another roster has this serial."""
+    vault.put_new(HOSPITAL_KEY, founded_document.encode())
+    vault.put_new(str(RosterKey(roster.serial)), roster_note)
+
+
+def read_published(vault: Vault, authority: Verifier) -> tuple[FoundingDocument, Roster]:
+    """The founding document and the newest roster of a vault, trusted only as far as `authority` signed them.
+
+    Raises NotFound when the vault is empty, SetupError when it belongs to another authority, ProofInvalid.
+    """
+    try:
+        document = FoundingDocument.parse(vault.get(HOSPITAL_KEY))
+    except NotFound:
+        raise NotFound(f"{vault.location} holds no hospital: there is no {HOSPITAL_KEY} in it.") from None
+    if Verifier.parse(document.authority).key_id != authority.key_id:
+        raise SetupError(f"{vault.location} belongs to another hospital than this identity: its authority differs.")
+    newest: Roster | None = None
+    for key in vault.list("roster/"):
+        roster = Roster.open(vault.get(key), authority)
+        if newest is None or roster.serial > newest.serial:
+            newest = roster
+    if newest is None or newest.slug != document.slug:
+        raise NotFound(f"{vault.location} holds no roster of {document.slug}.")
+    return document, newest
