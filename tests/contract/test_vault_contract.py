@@ -1,0 +1,162 @@
+"""What the port `Vault` promises, on every backend and on every host that it can stand on."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nirantar.errors import Conflict, InvalidInput, NotFound
+from nirantar.host.port import Host
+from nirantar.host.real import RealHost
+from nirantar.host.simulated import SimulatedHost
+from nirantar.vault.directory import DirectoryVault
+from nirantar.vault.port import Vault
+
+KEYS = [
+    "hospital.json",
+    "opd-1/live/000000000000-3.segment",
+    "opd-1/live/000000000003-1.segment",
+    "opd-1/live/000000000004-12.segment",
+    "opd-1/tile/0/000",
+    "opd-1/tile/0/x001/x234/067",
+    "opd-10/live/000000000000-1.segment",
+    "opd/live/000000000000-1.segment",
+    "roster/00000001.note",
+]
+
+
+@pytest.fixture(params=["directory on the real host", "directory on the simulated host"])
+def vault(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Vault]:
+    """Each backend in turn, empty."""
+    if request.param == "directory on the real host":
+        host: Host = RealHost()
+        yield DirectoryVault.create(host, tmp_path / "vault")
+    else:
+        with SimulatedHost(seed=1) as host:
+            yield DirectoryVault.create(host, Path("/vault"))
+
+
+@pytest.fixture
+def filled(vault: Vault) -> Vault:
+    """A vault that holds KEYS, stored in another order."""
+    for key in reversed(KEYS):
+        vault.put_new(key, key.encode())
+    return vault
+
+
+def test_an_object_comes_back(vault: Vault) -> None:
+    """What is stored is what is read, empty objects included."""
+    vault.put_new("a/b/c", b"bytes")
+    vault.put_new("a/empty", b"")
+    assert vault.get("a/b/c") == b"bytes"
+    assert vault.get("a/empty") == b""
+
+
+@pytest.mark.parametrize(
+    ("start", "length", "expected"), [(2, 3, b"234"), (8, 9, b"89"), (10, 1, b""), (4, None, b"456789")]
+)
+def test_ranges(vault: Vault, start: int, length: int | None, expected: bytes) -> None:
+    """Ranges stop at the end of the object."""
+    vault.put_new("a", b"0123456789")
+    assert vault.get("a", start, length) == expected
+
+
+def test_the_same_bytes_again_are_no_error(vault: Vault) -> None:
+    """A node that died after storing and before noting it may store again."""
+    vault.put_new("a", b"one")
+    vault.put_new("a", b"one")
+    assert list(vault.list("")) == ["a"]
+
+
+def test_other_bytes_under_a_key_are_refused(vault: Vault) -> None:
+    """Invariant 10: a key once written keeps its bytes, whether the new ones are longer, shorter or a prefix."""
+    vault.put_new("a", b"one")
+    for other in (b"two", b"on", b"", b"one "):
+        with pytest.raises(Conflict):
+            vault.put_new("a", other)
+    assert vault.get("a") == b"one"
+
+
+@pytest.mark.parametrize(("first", "second"), [("a", "a/b"), ("a/b", "a"), ("a", "a/b/c")])
+def test_a_key_cannot_be_a_directory_too(vault: Vault, first: str, second: str) -> None:
+    """An object and a directory of one name: the later is refused, the earlier stays."""
+    vault.put_new(first, b"")
+    with pytest.raises(NotFound):
+        vault.get(second)
+    with pytest.raises(Conflict):
+        vault.put_new(second, b"")
+    assert list(vault.list("")) == [first]
+
+
+def test_missing_objects(vault: Vault) -> None:
+    """A key without an object is NotFound, also where its directory exists."""
+    vault.put_new("a/b", b"")
+    for key in ("x", "a/x", "a/b/x", "a"):
+        with pytest.raises(NotFound):
+            vault.get(key)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "/a",
+        "a/",
+        "a//b",
+        "..",
+        "a/../b",
+        ".",
+        "a/.hidden",
+        "A",
+        "a b",
+        "a\n",
+        "å",
+        "a\x00",
+        "a" * 201,
+        "a/" * 300 + "a",
+    ],
+)
+def test_bad_keys(vault: Vault, key: str) -> None:
+    """Nothing outside the vault can be named, and nothing that another backend could not hold."""
+    with pytest.raises(InvalidInput):
+        vault.put_new(key, b"")
+    with pytest.raises(InvalidInput):
+        vault.get(key)
+    assert list(vault.list("")) == []
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "",
+        "opd",
+        "opd-1",
+        "opd-1/",
+        "opd-1/live/",
+        "opd-1/live/00000000000",
+        "opd-1/tile/0/x",
+        "roster/",
+        "zzz",
+        "opd-1/no/",
+    ],
+)
+def test_list_gives_every_key_of_a_prefix_in_order(filled: Vault, prefix: str) -> None:
+    """A prefix may end anywhere in a part."""
+    assert list(filled.list(prefix)) == [key for key in sorted(KEYS) if key.startswith(prefix)]
+
+
+def test_list_after_any_key(filled: Vault) -> None:
+    """`after` is any string, a key or not, inside or outside the prefix."""
+    afters = [*KEYS, "opd-1/live/000000000003", "opd-1/live/", "zzz", "a"]
+    for prefix, after in itertools.product(("", "opd-1/live/", "opd-1/"), afters):
+        expected = [key for key in sorted(KEYS) if key.startswith(prefix) and key > after]
+        assert list(filled.list(prefix, after=after)) == expected
+
+
+def test_location_and_warning(vault: Vault) -> None:
+    """A vault says where it is and what it does not protect against."""
+    assert vault.location.startswith("file:///")
+    assert vault.warning == "not safe from this machine's administrator"
