@@ -10,11 +10,12 @@ import msgspec
 
 from nirantar.app import configuration
 from nirantar.app.configuration import Configuration
+from nirantar.continuity import guard
+from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.errors import NotFound, SetupError
 from nirantar.fold.founding import FOUNDING_VERSION, FoundingDocument, slug_of
 from nirantar.fold.grants import Grant
 from nirantar.fold.roster import Roster, next_block
-from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.host.port import Host
 from nirantar.tlog.note import Signer, Verifier
 from nirantar.vault.encryption import new_identity
@@ -56,32 +57,37 @@ def found_hospital(
         Configuration,
     )
     configuration.check(settings)
-    founded = name_node(host, document, Roster(slug, 0, ()), authority, settings)
+    nobody = Roster(slug, 0, ())
+    founded = name_node(document, nobody, authority, settings, new_signer(host, document, nobody, node))
     return founded, RecoveryIdentity(age_identity, authority)
 
 
-def name_node(
-    host: Host, document: FoundingDocument, before: Roster, authority: Signer, settings: Configuration
-) -> Founded:
-    """A new node of a hospital: fresh key, grant and number block, in the roster that follows `before`."""
-    origin = document.origin(settings.node)
+def new_signer(host: Host, document: FoundingDocument, before: Roster, node: str) -> Signer:
+    """A fresh key for a node that the roster does not name yet. Raises SetupError when it does."""
+    origin = document.origin(node)
     if origin in before.by_origin():
-        raise SetupError(f"The roster already has a node {settings.node}: a log's name is never used again.")
-    signer = Signer(origin, host.random_bytes(32))
-    grant = Grant(settings.node, origin, signer.vkey, numbers=(next_block(before.grants, UHID),))
+        raise SetupError(f"The roster already has a node {node}: a log's name is never used again.")
+    return Signer(origin, host.random_bytes(32))
+
+
+def name_node(
+    document: FoundingDocument, before: Roster, authority: Signer, settings: Configuration, signer: Signer
+) -> Founded:
+    """A new node of a hospital: its grant with a number block of its own, in the roster that follows `before`."""
+    grant = Grant(settings.node, signer.name, signer.vkey, numbers=(next_block(before.grants, UHID),))
     roster = Roster(document.slug, before.serial + 1, (*before.grants, grant))
     return Founded(document, roster, roster.sign(authority), signer, settings)
 
 
 def write_directory(host: Host, directory: Path, founded: Founded) -> None:
-    """Write the node's files. Raises SetupError when the directory holds something already."""
-    require_empty(host, directory)
+    """Write the node's files, and bind the directory to this machine. FileExistsError when there is a node already."""
     files = host.files
     files.make_directory(directory / "keys")
     files.put_new(directory / NODE_KEY_FILE, founded.signer.skey.encode() + b"\n", mode=0o400)
     files.put_new(directory / FOUNDING_FILE, founded.document.encode(), mode=0o640)
     files.put_new(directory / ROSTER_FILE, founded.roster_note, mode=0o640)
     configuration.write(host, directory, founded.configuration)
+    guard.bind(host, directory / GENERATION_FILE)
 
 
 def require_empty(host: Host, directory: Path) -> None:

@@ -12,7 +12,7 @@ from nirantar.errors import EntryDamaged, NotFound
 from nirantar.host.port import Host
 from nirantar.journal.log import ORIGIN_BITS
 from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
-from nirantar.tlog.merkle import leaf_hash
+from nirantar.tlog.merkle import leaf_hash, root
 from nirantar.tlog.note import Verifier
 
 _PAGE_ENTRIES = 64
@@ -85,6 +85,15 @@ class JournalReader:
         if len(hashes) != width:
             raise NotFound(f"{origin} holds no tile {level}/{tile} of width {width}.")
         return b"".join(hashes)
+
+    def slot_is_right(self, origin: str, level: int, slot: int) -> bool:
+        """Whether a kept tile hash is the root over the tile below it."""
+        try:
+            kept = self.tile(origin, level, slot // 256, slot % 256 + 1)[-32:]
+            below = self.tile(origin, level - 1, slot, 256)
+        except NotFound:
+            return False
+        return kept == root([below[place : place + 32] for place in range(0, len(below), 32)])
 
     def checkpoint(self, origin: str) -> tuple[Checkpoint, bytes] | None:
         """The newest signed checkpoint of a log, verified, and the note's exact bytes. Raises ProofInvalid."""

@@ -95,7 +95,12 @@ class Sequencer:
         self._refusal: str | None = None
         self._behind: list[tuple[Appended, Entry]] = []
         self._hlc = self._newest_hlc()
-        self.checkpoint_note: bytes = b""
+        self._size = journal.size()
+
+    @property
+    def size(self) -> int:
+        """Committed entries of the node's own log, as of the last batch."""
+        return self._size
 
     def start(self) -> None:
         """Begin to serve `submit` in a thread of its own."""
@@ -176,7 +181,8 @@ class Sequencer:
             for each in batch:
                 self._run_member(each, kept, written, refused)
             if written:
-                self.checkpoint_note = self._journal.commit()
+                self._journal.commit()
+                self._size = self._journal.size()
             else:
                 self._journal.roll_back()
         except BaseException:

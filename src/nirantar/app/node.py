@@ -1,0 +1,198 @@
+"""One node, composed: from its directory to the doors that edges use. The only place where concrete parts meet."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from nirantar import __version__
+from nirantar.app import configuration
+from nirantar.app.configuration import Configuration
+from nirantar.app.founding import FOUNDING_FILE, GENERATION_FILE, NODE_KEY_FILE, ROSTER_FILE, UHID, publish
+from nirantar.app.vaults import open_vault
+from nirantar.continuity import guard
+from nirantar.continuity.replay import Progress, bring_forward, no_progress
+from nirantar.continuity.sealing import Sealer, covered
+from nirantar.errors import Damaged, SetupError, Unavailable
+from nirantar.fold.founding import FoundingDocument
+from nirantar.fold.roster import Roster
+from nirantar.host.port import Host
+from nirantar.interactions.access_log import AccessLog
+from nirantar.interactions.accounts import Accounts
+from nirantar.interactions.credentials import CREDENTIALS_FILE, Credentials
+from nirantar.interactions.doors import Doors, NodeStatus
+from nirantar.interactions.numbers import Numbers
+from nirantar.interactions.read import Read
+from nirantar.interactions.transact import Transact
+from nirantar.journal.log import JOURNAL_FILE, JournalWriter
+from nirantar.journal.reader import JournalReader
+from nirantar.journal.sequencer import Sequencer
+from nirantar.store.sqlite import SqliteView
+from nirantar.tlog.note import Signer, Verifier
+from nirantar.vault.port import Vault
+
+VIEW_FILE: Final = "view.db"
+LOCK_FILE: Final = "lock"
+ACCESS_LOG_DIRECTORY: Final = "access"
+
+
+@dataclass(frozen=True, slots=True)
+class Papers:
+    """What a directory says of its node, read and checked: no database is open yet."""
+
+    directory: Path
+    configuration: Configuration
+    document: FoundingDocument
+    roster: Roster
+    roster_note: bytes
+    signer: Signer
+
+    @property
+    def origin(self) -> str:
+        """The node's log origin."""
+        return self.signer.name
+
+
+def read_papers(host: Host, directory: Path) -> Papers:
+    """Read a node's files. Raises ConfigInvalid, SetupError, ProofInvalid, each naming the file."""
+    settings = configuration.read(host, directory)
+    try:
+        document = FoundingDocument.parse(host.files.read(directory / FOUNDING_FILE))
+        note = host.files.read(directory / ROSTER_FILE)
+        signer = Signer.parse(host.files.read(directory / NODE_KEY_FILE).decode().strip())
+    except FileNotFoundError as missing:
+        raise SetupError(f"{directory} lacks {missing.filename}: it is not a whole node.") from None
+    roster = Roster.open(note, Verifier.parse(document.authority))
+    grant = roster.by_origin().get(document.origin(settings.node))
+    if grant is None or grant.vkey != signer.vkey:
+        raise SetupError(f"The roster does not name the node {settings.node} with the key in {NODE_KEY_FILE}.")
+    return Papers(directory, settings, document, roster, note, signer)
+
+
+def open_view(host: Host, directory: Path, papers: Papers) -> SqliteView:
+    """The directory's view, with the roster's grants; made anew when its file is not usable."""
+    path = directory / VIEW_FILE
+    series = {papers.configuration.uhid_system: UHID}
+    try:
+        view = SqliteView(host, path, number_series=series)
+    except Damaged:
+        for name in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+            if host.files.exists(name):
+                host.files.remove(name)
+        view = SqliteView(host, path, number_series=series)
+    view.use_grants(papers.roster.by_origin())
+    return view
+
+
+class Node:
+    """A node that is open: its directory is locked until `close`."""
+
+    def __init__(self, host: Host, directory: Path, *, progress: Progress = no_progress) -> None:
+        """Open the directory, fold what its view lacks, and be ready to `start`.
+
+        Raises SetupError and its kin for a directory that cannot be used, EntryDamaged for a journal that cannot be
+        read.
+        """
+        self.host = host
+        self.directory = directory
+        self._stack = ExitStack()
+        try:
+            self._open(progress)
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def _open(self, progress: Progress) -> None:
+        host, directory = self.host, self.directory
+        self.papers = read_papers(host, directory)
+        self._stack.enter_context(host.files.lock(directory / LOCK_FILE))
+        settings, origin = self.papers.configuration, self.papers.origin
+        self._started_at_us = host.now_us()
+        self.journal = JournalWriter(host, directory / JOURNAL_FILE, origin, self.papers.signer)
+        self._stack.callback(self.journal.close)
+        self.reader = JournalReader(host, directory / JOURNAL_FILE)
+        self._stack.callback(self.reader.close)
+        self.view = open_view(host, directory, self.papers)
+        self._stack.callback(lambda: self.view.close())
+        bring_forward(self.reader, self.view, progress=progress)
+        self.vaults = tuple(open_vault(host, uri) for uri in settings.vaults)
+        self.sequencer = Sequencer(host, self.journal, self.view)
+        self.sealer = Sealer(host, self.reader, origin, self.vaults, self.papers.document.recipients)
+        self._refusal = self._why_read_only()
+        if self._refusal is not None:
+            self.sequencer.refuse_writes(self._refusal)
+        self.access_log = AccessLog(host, directory / ACCESS_LOG_DIRECTORY)
+        transact = Transact(
+            host, settings.node, self.sequencer, self.view,
+            confirmations=self.sealer if self.vaults else None, durability=settings.durability,
+        )
+        grant = self.papers.roster.by_origin()[origin]
+        credentials = Credentials(host, directory / CREDENTIALS_FILE)
+        self._stack.callback(credentials.close)
+        self.doors = Doors(
+            transact=transact,
+            read=Read(self.view, self.access_log),
+            accounts=Accounts(host, self.view, transact, self.access_log),
+            credentials=credentials,
+            access_log=self.access_log,
+            numbers=Numbers(self.view, grant.numbers),
+            status=self.status,
+        )
+
+    def start(self) -> None:
+        """Begin to write, seal and flush in the background."""
+        self.sequencer.start()
+        for vault in self.vaults:
+            publish_quietly(vault, self.papers)
+        self.sealer.start()
+        self.access_log.start()
+
+    def close(self) -> None:
+        """Finish what waits, seal it, and release the directory."""
+        self.sequencer.stop()
+        self.sealer.stop()
+        self.access_log.stop()
+        self._stack.close()
+
+    def status(self) -> NodeStatus:
+        """The node as pages and `/health` show it."""
+        papers = self.papers
+        return NodeStatus(
+            hospital=papers.document.name, node=papers.configuration.node, origin=papers.origin, version=__version__,
+            entries=self.sequencer.size, durability=papers.configuration.durability, vaults=self.sealer.status(),
+            read_only=self._refusal,
+            recovered_from=tuple(origin for origin in self.journal.origins() if origin != papers.origin),
+            started_at_us=self._started_at_us,
+        )
+
+    def _why_read_only(self) -> str | None:
+        """The reason for which this node must not write, or None (invariant 12)."""
+        moved = guard.moved(self.host, self.directory / GENERATION_FILE)
+        if moved is not None:
+            return moved
+        witnesses = [VaultWitness(vault) for vault in self.vaults]
+        return guard.rolled_back(self.papers.origin, self.journal.size(), witnesses)
+
+
+@dataclass(frozen=True, slots=True)
+class VaultWitness:
+    """A vault as a witness of how long a log was."""
+
+    vault: Vault
+
+    def largest_size(self, origin: str) -> int:
+        """Entries of `origin` that the vault holds without a gap."""
+        return covered(self.vault, origin.rpartition("/")[2])
+
+
+def publish_quietly(vault: Vault, papers: Papers) -> None:
+    """Put the founding papers into a vault if it can be reached now; the sealer shows the trouble if it cannot.
+
+    Raises Conflict when the vault is another hospital's: sealing into it would mix two hospitals.
+    """
+    try:
+        publish(vault, papers.document, papers.roster, papers.roster_note)
+    except Unavailable:
+        return

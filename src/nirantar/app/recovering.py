@@ -1,0 +1,175 @@
+"""Recovery: a hospital from a vault and the recovery identity alone, on a clean directory, under a new node name.
+
+This is the full replay: every segment is read, decrypted, hashed and compared with what the nodes signed, then folded.
+(Instant recovery will serve from a snapshot first; it enters where `fill_journal` and `bring_forward` are called.)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from nirantar import limits
+from nirantar.app.configuration import Configuration, check
+from nirantar.app.founding import name_node, new_signer, publish, read_published, require_empty, write_directory
+from nirantar.app.node import open_view, read_papers
+from nirantar.continuity.identity import RecoveryIdentity
+from nirantar.continuity.replay import Progress, bring_forward, no_progress
+from nirantar.continuity.vault_reading import LogReading, read_log
+from nirantar.errors import Finding, SetupError
+from nirantar.fold.grants import Grant
+from nirantar.fold.roster import Roster
+from nirantar.host.port import Host
+from nirantar.host.times import from_instant
+from nirantar.journal.entry import decode
+from nirantar.journal.log import JOURNAL_FILE, JournalWriter
+from nirantar.journal.reader import JournalReader
+from nirantar.tlog.note import Signer, Verifier
+from nirantar.vault.port import Vault
+
+_PROGRESS_ENTRIES = 256
+
+
+@dataclass(slots=True)
+class RecoveredLog:
+    """One node's log after recovery. `folded` is smaller than `entries` when `--at` looked back in time."""
+
+    origin: str
+    entries: int
+    proven: int
+    lost: int
+    folded: int
+
+
+@dataclass(slots=True)
+class RecoveryReport:
+    """What recovery did and found. `ok` means: everything that the vault ever promised is here and proven."""
+
+    hospital: str
+    node: str
+    origin: str
+    vaults: tuple[str, ...]
+    at: str | None
+    logs: list[RecoveredLog]
+    resources: dict[str, int]
+    findings: list[Finding]
+    seconds_reading: float
+    seconds_folding: float
+    ok: bool
+
+
+def recover(
+    host: Host, vaults: Sequence[Vault], vault_uris: Sequence[str], identity: RecoveryIdentity, directory: Path,
+    *, node: str | None = None, at: str | None = None, reading: Progress = no_progress, folding: Progress = no_progress,
+) -> RecoveryReport:
+    """Build a node in the empty `directory` and report.
+
+    With `at` (an ISO time) the view shows each log as of that time; later entries are kept as evidence, not folded.
+    Raises SetupError, IdentityWrong, NotFound or VaultUnavailable before anything is written; damage is reported,
+    never raised.
+    """
+    require_empty(host, directory)
+    stop_us = None if at is None else parse_time(at)
+    authority = Verifier.parse(identity.authority.vkey)
+    document, before = read_published(vaults[0], authority)
+    started_us = host.monotonic_us()
+    settings = Configuration(
+        node=node or _new_name(before), vaults=list(vault_uris), uhid_system=f"urn:nirantar:{document.slug}:uhid"
+    )
+    check(settings)
+    signer = new_signer(host, document, before, settings.node)
+    host.files.make_directory(directory)
+    readings, stops = _fill_journal(host, vaults, identity, directory, before, signer, stop_us, reading)
+    after = Roster(before.slug, before.serial, tuple(_revoke(each, readings, stops) for each in before.grants))
+    founded = name_node(document, after, identity.authority, settings, signer)
+    for vault in vaults:
+        publish(vault, document, founded.roster, founded.roster_note)
+    write_directory(host, directory, founded)
+    read_us = host.monotonic_us()
+    resources = _fold(host, directory, folding)
+    done_us = host.monotonic_us()
+    findings = [finding for each in readings.values() for finding in each.findings]
+    complete = all(each.proven_size == each.size >= each.promised_size and not each.lost for each in readings.values())
+    return RecoveryReport(
+        hospital=document.name, node=settings.node, origin=document.origin(settings.node),
+        vaults=tuple(vault.location for vault in vaults), at=at,
+        logs=[
+            RecoveredLog(origin, each.size, each.proven_size, len(each.lost), stops.get(origin, each.size))
+            for origin, each in readings.items()
+        ],
+        resources=resources, findings=findings, seconds_reading=(read_us - started_us) / 1e6,
+        seconds_folding=(done_us - read_us) / 1e6, ok=complete and not findings,
+    )
+
+
+def parse_time(text: str) -> int:
+    """`--at` as microseconds. Raises SetupError with an example."""
+    try:
+        return from_instant(text)
+    except ValueError as reason:
+        raise SetupError(f"--at {text}: {reason}. For example 2026-11-23T07:00:00+05:30.") from None
+
+
+def _new_name(before: Roster) -> str:
+    """A name for the recovered node: the oldest node's with -r and the number of the recovery."""
+    first = before.grants[0].node.partition("-r")[0]
+    return f"{first[:18]}-r{len(before.grants)}"
+
+
+def _revoke(grant: Grant, readings: Mapping[str, LogReading], stops: Mapping[str, int]) -> Grant:
+    """Close a node's log where recovery read it: its key is presumed stolen."""
+    if grant.last_size is not None and grant.origin not in stops:
+        return grant
+    size = stops.get(grant.origin, readings[grant.origin].size)
+    return msgspec.structs.replace(grant, last_size=size if grant.last_size is None else min(size, grant.last_size))
+
+
+def _fill_journal(
+    host: Host, vaults: Sequence[Vault], identity: RecoveryIdentity, directory: Path, before: Roster, signer: Signer,
+    stop_us: int | None, progress: Progress,
+) -> tuple[dict[str, LogReading], dict[str, int]]:
+    """Copy every log of the roster into the new journal; also where each stood at `stop_us`."""
+    readings: dict[str, LogReading] = {}
+    stops: dict[str, int] = {}
+    with closing(JournalWriter(host, directory / JOURNAL_FILE, signer.name, signer)) as journal:
+        for grant in before.grants:
+            one = readings[grant.origin] = LogReading(grant.origin, Verifier.parse(grant.vkey))
+            journal.begin()
+            journal.add_log(grant.origin, grant.vkey)
+            waiting_bytes = 0
+            for step in read_log(vaults, (identity.age_identity,), one):
+                if step.data is None:
+                    journal.append_missing(step.leaf_hash, grant.origin)
+                else:
+                    journal.append(step.data, grant.origin)
+                    waiting_bytes += len(step.data)
+                    if stop_us is not None and grant.origin not in stops:
+                        entry = decode(step.data, grant.origin, step.entry_index)
+                        if entry is not None and from_instant(entry.recorded_at) > stop_us:
+                            stops[grant.origin] = step.entry_index
+                if waiting_bytes > limits.BATCH_BYTES_MAX:
+                    journal.keep()
+                    journal.begin()
+                    waiting_bytes = 0
+                if one.size % _PROGRESS_ENTRIES == 0:
+                    progress(one.size, max(one.size, one.promised_size))
+            if one.proven_note:
+                journal.put_checkpoint(grant.origin, one.proven_size, host.now_us(), one.proven_note)
+            journal.keep()
+            progress(one.size, one.size)
+    return readings, stops
+
+
+def _fold(host: Host, directory: Path, progress: Progress) -> dict[str, int]:
+    """Build the view of the new node; counts of current resources by type."""
+    papers = read_papers(host, directory)
+    with closing(JournalReader(host, directory / JOURNAL_FILE)) as reader, closing(
+        open_view(host, directory, papers)
+    ) as view:
+        bring_forward(reader, view, progress=progress)
+        with view.reader() as state:
+            return state.counts()

@@ -1,0 +1,109 @@
+"""Checking the logs of a directory, trusting no stored hash: every entry's bytes, the tree over them, every signature.
+
+It reports what it finds and goes on; it changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from nirantar.errors import EntryDamaged, Finding, ProofInvalid
+from nirantar.journal.entry import decode
+from nirantar.journal.reader import JournalReader
+from nirantar.tlog.checkpoint import Checkpoint
+from nirantar.tlog.merkle import Frontier, leaf_hash
+
+_TILE_WIDTH = 256
+
+
+@dataclass(slots=True)
+class LogCheck:
+    """What checking one log gave. `proven` is the size of the largest checkpoint that its entries hash to."""
+
+    origin: str
+    entries: int = 0
+    proven: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+
+def check_log(reader: JournalReader, origin: str, *, progress: Callable[[int], None]) -> LogCheck:
+    """Hash every entry again, rebuild the tree, and compare with slots and signed checkpoints."""
+    check = LogCheck(origin)
+    signed = _signed(reader, origin, check)
+    frontier = Frontier()
+    size = reader.size(origin)
+    for entry_index, data, stored in reader.entries(origin, 0, size):
+        if entry_index != check.entries:
+            _find(check, check.entries, f"entries up to {entry_index - 1} are not in the journal")
+            return check
+        leaf = leaf_hash(data) if data else stored
+        if leaf != stored:
+            _find(check, entry_index, "its bytes differ from its leaf hash")
+            # The stored hash goes into the tree: if it is the true one, everything else still proves.
+            leaf = stored
+        elif data:
+            _check_readable(check, entry_index, data)
+        else:
+            _find(check, entry_index, "its bytes were lost before recovery; only its leaf hash is known")
+        frontier.append(leaf)
+        check.entries += 1
+        if check.entries in signed:
+            _compare(check, frontier, signed.pop(check.entries))
+        if check.entries % _TILE_WIDTH == 0:
+            progress(check.entries)
+    for tree_size in sorted(signed):
+        check.findings.append(Finding(
+            f"{origin} entries {check.entries} to {tree_size - 1}", "a signed checkpoint covers them, but they are gone",
+            "lost",
+        ))
+    if check.proven < check.entries:
+        check.findings.append(Finding(
+            f"{origin} entries {check.proven} to {check.entries - 1}", "no signed checkpoint covers them", "unproven",
+        ))
+    check.findings += _check_tiles(reader, origin, size)
+    return check
+
+
+def _signed(reader: JournalReader, origin: str, check: LogCheck) -> dict[int, Checkpoint]:
+    signed: dict[int, Checkpoint] = {}
+    try:
+        for _, checkpoint in reader.checkpoints(origin):
+            signed[checkpoint.tree_size] = checkpoint
+    except ProofInvalid as reason:
+        check.findings.append(Finding(f"{origin} checkpoint after size {max(signed, default=0)}", str(reason)))
+    return signed
+
+
+def _compare(check: LogCheck, frontier: Frontier, checkpoint: Checkpoint) -> None:
+    if checkpoint.origin == check.origin and frontier.root() == checkpoint.root_hash:
+        check.proven = checkpoint.tree_size
+        return
+    check.findings.append(Finding(
+        f"{check.origin} at size {checkpoint.tree_size}", "the entries do not hash to the root that the node signed",
+        "altered",
+    ))
+
+
+def _check_readable(check: LogCheck, entry_index: int, data: bytes) -> None:
+    try:
+        entry = decode(data, check.origin, entry_index)
+    except EntryDamaged as reason:
+        check.findings.append(Finding(f"{check.origin} entry {entry_index}", str(reason)))
+        return
+    if entry is not None and entry.origin != check.origin:
+        _find(check, entry_index, "it says that it belongs to another log")
+
+
+def _check_tiles(reader: JournalReader, origin: str, size: int) -> Iterator[Finding]:
+    """The kept tile hashes, against the leaf hashes that were just checked."""
+    level_size, level = size // _TILE_WIDTH, 1
+    while level_size:
+        for slot in range(level_size):
+            if not reader.slot_is_right(origin, level, slot):
+                yield Finding(f"{origin} tile hash {level}/{slot}", "it is not the root over the tile below it")
+        level_size, level = level_size // _TILE_WIDTH, level + 1
+
+
+def _find(check: LogCheck, entry_index: int, what: str) -> None:
+    check.findings.append(Finding(f"{check.origin} entry {entry_index}", what))
