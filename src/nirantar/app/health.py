@@ -1,0 +1,15 @@
+"""What `GET /health` says: enough for a monitor, nothing about any patient, no secret."""
+
+from __future__ import annotations
+
+import msgspec
+
+from nirantar.host.times import instant
+from nirantar.interactions.doors import NodeStatus
+
+
+def health_document(status: NodeStatus) -> bytes:
+    """The status as JSON, with `ok` false when the node only reads."""
+    document = msgspec.to_builtins(status)
+    document["started_at"] = instant(document.pop("started_at_us"))
+    return msgspec.json.encode({"ok": status.read_only is None, **document})

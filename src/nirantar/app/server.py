@@ -1,0 +1,83 @@
+"""The node's HTTP server: every edge under one roof, on granian (or uvicorn)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Literal
+
+import uvicorn
+from granian.constants import Interfaces, Loops
+from granian.server.embed import Server as GranianServer
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+
+from nirantar.app.health import health_document
+from nirantar.app.node import Node
+from nirantar.edges.fhir_rest import fhir_app
+from nirantar.edges.web import DemoStrip, WebSettings, web_app
+
+ServerKind = Literal["granian", "uvicorn"]
+
+
+def node_app(node: Node, *, demo: DemoStrip | None = None, extra: tuple[BaseRoute, ...] = ()) -> Starlette:
+    """Everything that a node serves: `/health`, the FHIR base at `/fhir`, and the desks."""
+    configuration = node.papers.configuration
+    settings = WebSettings(
+        hospital=node.papers.document.name, uhid_system=configuration.uhid_system,
+        secure_cookies=configuration.secure_cookies, demo=demo,
+    )
+
+    async def health(request: Request) -> Response:
+        return Response(health_document(node.status()), media_type="application/json")
+
+    return Starlette(routes=[
+        Route("/health", health, methods=["GET"]),
+        *extra,
+        Mount("/fhir", fhir_app(node.doors)),
+        Mount("/", web_app(node.doors, settings)),
+    ])
+
+
+async def serve(
+    app: Starlette, host: str, port: int, *, kind: ServerKind = "granian", stop: asyncio.Event, ready: Callable[[], None]
+) -> None:
+    """Serve until `stop` is set. `ready` is called once the port is open. Raises OSError when it is taken."""
+    if kind == "uvicorn":
+        await _serve_uvicorn(app, host, port, stop, ready)
+        return
+    server = GranianServer(app, address=host, port=port, interface=Interfaces.ASGI, log_enabled=False)
+    serving = asyncio.ensure_future(server.serve())
+    await _wait_until_open(host, port, serving)
+    ready()
+    await stop.wait()
+    server.stop()
+    await serving
+
+
+async def _serve_uvicorn(
+    app: Starlette, host: str, port: int, stop: asyncio.Event, ready: Callable[[], None]
+) -> None:
+    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="error", lifespan="off"))
+    serving = asyncio.ensure_future(server.serve())
+    await _wait_until_open(host, port, serving)
+    ready()
+    await stop.wait()
+    server.should_exit = True
+    await serving
+
+
+async def _wait_until_open(host: str, port: int, serving: asyncio.Future[None]) -> None:
+    """Return once a connection is accepted; raise what the server raised if it ended instead."""
+    while not serving.done():
+        try:
+            _, writer = await asyncio.open_connection(host, port)
+        except OSError:
+            await asyncio.sleep(0.01)
+            continue
+        writer.close()
+        return
+    await serving
+    raise OSError(f"The server ended before it listened on {host}:{port}.")

@@ -1,0 +1,37 @@
+"""`nirantar`: gathers the commands, each loaded when it is called (the server alone costs a second of imports)."""
+
+from __future__ import annotations
+
+import sys
+
+from cyclopts import App
+
+from nirantar import __version__
+from nirantar.cli.terminal import fail
+from nirantar.errors import NirantarError
+
+app = App(
+    name="nirantar",
+    version=__version__,
+    help="The hospital system that a ransomware attack cannot stop. Begin with: nirantar demo",
+    help_format="markdown",
+)
+for name in (
+    "init", "serve", "token", "staff", "doctor", "import", "recover", "verify", "salvage", "drill", "demo", "bench",
+):
+    module = {"import": "importing"}.get(name, name)
+    app.command(f"nirantar.cli.{module}:{module}", name=name)
+
+
+def main() -> None:
+    """Run one command and end with its exit code."""
+    try:
+        app(sys.argv[1:])
+    except NirantarError as error:
+        fail(error)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

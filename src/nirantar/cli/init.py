@@ -1,0 +1,91 @@
+"""`nirantar init`: open a hospital."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from nirantar.app.founding import found_hospital, publish, require_empty, write_directory
+from nirantar.app.service import systemd_unit
+from nirantar.app.vaults import open_vault
+from nirantar.cli import terminal
+from nirantar.errors import SetupError
+from nirantar.host.real import RealHost
+
+
+def init(
+    directory: Path,
+    *,
+    hospital: str,
+    node: str,
+    vault: list[str],
+    identity_out: Path | None = None,
+    durability: Literal["node", "vault"] = "node",
+    systemd_unit_out: Path | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Make a hospital's first node: its keys, its vault, and the recovery identity.
+
+    The recovery identity opens the vault after everything else is lost. It is never kept in the node's directory:
+    print the file, keep it away from every networked machine, and delete it here.
+
+    Example: `nirantar init /srv/nirantar --hospital "City Hospital" --node centre --vault file:///mnt/vault`
+
+    Parameters
+    ----------
+    directory
+        A new or empty directory for the node.
+    hospital
+        The hospital's name, as pages and slips show it.
+    node
+        This node's name: lower-case letters, digits, hyphens. It can never be changed.
+    vault
+        Where sealed copies go: `file:///absolute/path`. May be repeated.
+    identity_out
+        Where to write the recovery identity; by default `<directory>.recovery-identity` beside the node.
+    durability
+        What a write waits for: `node` (this disk) or `vault` (a vault, too).
+    systemd_unit_out
+        Also write a hardened systemd unit to this file.
+    json
+        Report as one JSON object.
+    """
+    host, directory = RealHost(), directory.absolute()
+    identity_path = (identity_out or directory.with_name(directory.name + ".recovery-identity")).absolute()
+    if directory == identity_path.parent or directory in identity_path.parents:
+        raise SetupError("The recovery identity must not lie in the node's directory: whoever steals one has both.")
+    require_empty(host, directory)
+    if host.files.exists(identity_path):
+        raise SetupError(f"{identity_path} exists already; a recovery identity is never overwritten.")
+    founded, identity = found_hospital(host, hospital, node, vaults=vault, durability=durability)
+    vaults = [open_vault(host, uri, create=True) for uri in vault]
+    for each in vaults:
+        publish(each, founded.document, founded.roster, founded.roster_note)
+    host.files.make_directory(identity_path.parent)
+    host.files.put_new(identity_path, identity.encode(founded.document.name), mode=0o400)
+    host.files.make_directory(directory)
+    write_directory(host, directory, founded)
+    if systemd_unit_out is not None:
+        host.files.put_new(systemd_unit_out.absolute(), systemd_unit(directory), mode=0o644)
+    if json:
+        terminal.print_json({
+            "directory": str(directory), "hospital": founded.document.name, "node": node,
+            "origin": founded.signer.name, "identity": str(identity_path),
+            "vaults": [{"location": each.location, "warning": each.warning} for each in vaults],
+        })
+        return
+    terminal.good(f"{founded.document.name} is open. Its first node is {node}, in {directory}.")
+    terminal.print_facts("Keep", [
+        ("recovery identity", f"{identity_path}  → print it, take it away from this machine, delete it here"),
+        ("settings", f"{directory}/nirantar.toml"),
+    ])
+    for each in vaults:
+        if each.warning:
+            terminal.caution(f"Vault {each.location} is {each.warning}.")
+    terminal.print_facts("Next", [
+        ("1", f"nirantar staff {directory} LOGIN --role it-security --name NAME     the first account"),
+        ("2", f"nirantar serve {directory}"),
+        ("3", f"nirantar doctor {directory}"),
+    ])
