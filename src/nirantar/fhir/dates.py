@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from datetime import date, datetime
+from datetime import date
 from typing import Any, Final
 
 from nirantar.errors import InvalidInput
@@ -161,13 +161,3 @@ def range_matches(prefix: str, stored: Range, asked: Range) -> bool:
         case "ap":
             return low < asked_high and asked_low < high
     raise AssertionError(f"unknown date prefix {prefix!r}")
-
-
-def date_text(moment_us: int) -> str:
-    """A moment as a FHIR instant in UTC, to the microsecond, without the zeros a whole second does not need."""
-    days, rest = divmod(moment_us, DAY_US)
-    moment = datetime.fromordinal(days + _EPOCH_DAY)
-    seconds, fraction = divmod(rest, MICROSECONDS)
-    minutes, second = divmod(seconds, 60)
-    clock = f"{minutes // 60:02d}:{minutes % 60:02d}:{second:02d}"
-    return f"{moment:%Y-%m-%d}T{clock}" + (f".{fraction:06d}Z" if fraction else "Z")

@@ -43,6 +43,7 @@ __all__ = [
     "TokenRow",
     "exact_texts",
     "extract",
+    "routes_of_parameter",
     "search_parameters_of",
     "unsupported",
 ]
@@ -126,6 +127,11 @@ def _parameters(type: str) -> Mapping[str, SearchParameter]:
         for fact, routes in _facts_of(type)
     }
     return MappingProxyType(dict(sorted(found.items())))
+
+
+def routes_of_parameter(type: str, code: str) -> tuple[Route, ...]:
+    """Where the parameter `code` of a type looks; () for one that is not indexed. It is for other compilers."""
+    return tuple(route for fact, routes in _facts_of(_known(type)) if fact.code == code for route in routes)
 
 
 def unsupported() -> tuple[tuple[str, str, str], ...]:

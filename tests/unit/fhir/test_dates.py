@@ -9,7 +9,6 @@ from nirantar.fhir.dates import (
     DAY_US,
     OPEN_END_US,
     OPEN_START_US,
-    date_text,
     range_matches,
     range_of,
     range_of_value,
@@ -97,10 +96,3 @@ def test_a_timing_counts_by_its_outer_limits() -> None:
 def test_prefixes_compare_ranges(prefix: str, stored: str, asked: str, expected: bool) -> None:
     """Each prefix of R4's table, also where the stored date is vaguer than the one asked for."""
     assert range_matches(prefix, range_of(stored), range_of(asked)) is expected
-
-
-def test_a_moment_is_written_as_an_instant() -> None:
-    """Text of a moment reads back as that moment."""
-    assert date_text(0) == "1970-01-01T00:00:00Z"
-    assert date_text(1_500_000) == "1970-01-01T00:00:01.500000Z"
-    assert date_text(-1) == "1969-12-31T23:59:59.999999Z"
