@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 from urllib.parse import parse_qsl
 
 from hypothesis import given, settings
@@ -44,7 +45,7 @@ def test_a_vaguer_date_spans_the_sharper_one(moment: datetime) -> None:
     """Year ⊇ month ⊇ day ⊇ second, and the ranges are never empty."""
     text = moment.replace(microsecond=0).isoformat() + "+05:30"
     ranges = [range_of(text[:4]), range_of(text[:7]), range_of(text[:10]), range_of(text)]
-    for outer, inner in zip(ranges, ranges[1:], strict=False):
+    for outer, inner in pairwise(ranges):
         assert outer[0] <= inner[0] < inner[1] <= outer[1]
 
 
@@ -129,4 +130,4 @@ def test_a_resource_is_found_by_what_it_says(text: str) -> None:
             by_name = parse_query("Patient", [(f"name{modifier}", escaped)], strict=True)
             assert matches(by_name, rows, resource)
             assert not matches(SearchQuery("Observation", by_name.criteria), rows, resource)
-    assert set(row.param for row in rows) <= set(search_parameters_of("Patient"))
+    assert {row.param for row in rows} <= set(search_parameters_of("Patient"))
