@@ -6,7 +6,7 @@ Source: R4 http §3.1.0.11.2 (transactions) and bundle §2.36.4 (resolving refer
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 # The elements of type uri, url, oid and uuid that may hold a link, and Reference.reference. Others of these types
@@ -33,18 +33,26 @@ def condition_of(reference: str) -> tuple[str, str] | None:
     return (found.group(1), found.group(2)) if found else None
 
 
-def references_in(value: Any) -> Iterator[str]:
+def references_in(resource: dict[str, Any]) -> list[str]:
     """Every Reference.reference of a resource, in document order, contained resources included."""
+    found: list[str] = []
+    _collect(resource, found)
+    return found
+
+
+def _collect(value: dict[str, Any] | list[Any], found: list[str]) -> None:
+    """Append the references below `value`."""
     if isinstance(value, dict):
-        for key, item in value.items():
+        reference = value.get("reference")
+        if isinstance(reference, str):
+            found.append(reference)
+        for item in value.values():
             if isinstance(item, (dict, list)):
-                yield from references_in(item)
-            elif key == "reference" and isinstance(item, str):
-                yield item
-    elif isinstance(value, list):
+                _collect(item, found)
+    else:
         for item in value:
             if isinstance(item, (dict, list)):
-                yield from references_in(item)
+                _collect(item, found)
 
 
 def rewrite_references(resource: dict[str, Any], mapping: Mapping[str, str]) -> dict[str, Any]:

@@ -14,15 +14,15 @@ from nirantar.fhir.compartment import patient_of
 from nirantar.fhir.dates import range_matches
 from nirantar.fhir.index_rows import DateRow, IndexRow, ReferenceRow, StringRow, TokenRow
 from nirantar.fhir.search_parameters import exact_texts, search_parameters_of
-from nirantar.fhir.search_query import (
-    Criterion,
+from nirantar.fhir.search_query import Criterion, SearchQuery
+from nirantar.fhir.search_value import (
     DateValue,
     MissingValue,
     ReferenceValue,
-    SearchQuery,
     StringValue,
     TokenValue,
     Value,
+    escaped,
 )
 
 
@@ -85,20 +85,13 @@ def _written(value: Value, is_uri: bool) -> str:
     match value:
         case TokenValue(system, code):
             if system is None or is_uri:
-                return _escaped(code or "")
-            return f"{_escaped(system)}|{_escaped(code or '')}"
+                return escaped(code or "")
+            return f"{escaped(system)}|{escaped(code or '')}"
         case StringValue():
-            return _escaped(value.exact)
+            return escaped(value.exact)
         case DateValue():
             return ("" if value.prefix == "eq" else value.prefix) + value.text
         case ReferenceValue(target):
-            return _escaped(target)
+            return escaped(target)
         case MissingValue(missing):
             return "true" if missing else "false"
-
-
-def _escaped(text: str) -> str:
-    """R4's escapes, and the backslash's own."""
-    for special in "\\,|$":
-        text = text.replace(special, "\\" + special)
-    return text

@@ -14,9 +14,17 @@ from typing import Final, Literal
 from urllib.parse import parse_qsl
 
 from nirantar.errors import InvalidInput, LimitExceeded, UnknownSearchParameter
-from nirantar.fhir.dates import range_of
-from nirantar.fhir.index_rows import normalised_text
 from nirantar.fhir.search_parameters import SearchParameter, search_parameters_of
+from nirantar.fhir.search_value import (
+    DateValue,
+    MissingValue,
+    ReferenceValue,
+    StringValue,
+    TokenValue,
+    Value,
+    split_escaped,
+    values_written,
+)
 from nirantar.limits import (
     CURSOR_CHARS_MAX,
     FORM_FIELD_CHARS_MAX,
@@ -27,57 +35,25 @@ from nirantar.limits import (
     SEARCH_VALUES_MAX,
 )
 
+__all__ = [
+    "CURSOR",
+    "Criterion",
+    "CriterionKind",
+    "DateValue",
+    "MissingValue",
+    "ReferenceValue",
+    "SearchQuery",
+    "StringValue",
+    "TokenValue",
+    "Value",
+    "parse_condition",
+    "parse_query",
+]
+
 CriterionKind = Literal["token", "string", "date", "reference"]
-DatePrefix = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap"]
 
 CURSOR: Final = "_cursor"
 """The query parameter that carries a page's opaque `next_cursor`."""
-
-
-@dataclass(frozen=True, slots=True)
-class TokenValue:
-    """`system` None: any system; "": only tokens without one. `code` None: any code of the system."""
-
-    system: str | None
-    code: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class StringValue:
-    """`text` is normalised like the index; `exact` is the text as it was asked, for the modifier `exact`."""
-
-    text: str
-    exact: str
-
-
-@dataclass(frozen=True, slots=True)
-class DateValue:
-    """A prefix and the half-open range asked for, in microseconds; `text` is the date as it was asked.
-
-    For `ap` the range is already widened by its own length at both ends: it then asks for any overlap.
-    """
-
-    prefix: DatePrefix
-    low_us: int
-    high_us: int
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReferenceValue:
-    """A target as the index holds it: `Type/id`, or a URL."""
-
-    target: str
-
-
-@dataclass(frozen=True, slots=True)
-class MissingValue:
-    """The only value of the modifier `missing`: whether the resource is to have no row of the parameter."""
-
-    missing: bool
-
-
-Value = TokenValue | StringValue | DateValue | ReferenceValue | MissingValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +115,6 @@ _INDEXED_AS: Final[dict[str, CriterionKind]] = {
     "reference": "reference",
 }
 _SAFE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_:.-]{0,63}", re.ASCII)
-_DATE_PREFIXES: Final[tuple[DatePrefix, ...]] = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb", "ap")
-_ID = re.compile(r"[A-Za-z0-9.-]{1,64}", re.ASCII)
-_ESCAPED = re.compile(r"\\([\\,|$])")
 
 
 def parse_query(
@@ -254,98 +227,17 @@ def _criterion(parameter: SearchParameter, modifier: str | None, text: str) -> C
         if text not in ("true", "false"):
             raise InvalidInput(f"{code}:missing must be true or false.")
         return Criterion(code, kind, modifier, (MissingValue(text == "true"),))
-    parts = _split(text, ",")
+    parts = split_escaped(text, ",")
     if len(parts) > SEARCH_VALUES_MAX:
         raise LimitExceeded(f"{code}: at most SEARCH_VALUES_MAX ({SEARCH_VALUES_MAX}) values.")
     values: list[Value] = []
     for part in parts:
         if not part:
             raise InvalidInput(f"{code}: a value is empty.")
-        values.extend(_values(parameter, target_type, part))
+        values.extend(values_written(parameter, target_type, part))
     if len(values) > SEARCH_EXPANDED_VALUES_MAX:
         raise LimitExceeded(
             f"{code}: ids without a type stand for more than SEARCH_EXPANDED_VALUES_MAX "
             f"({SEARCH_EXPANDED_VALUES_MAX}) references. Write them as Type/id."
         )
     return Criterion(code, kind, modifier, tuple(dict.fromkeys(values)))
-
-
-def _split(text: str, separator: str) -> list[str]:
-    """The parts between separators that no backslash escapes; the parts are still escaped."""
-    parts: list[str] = []
-    start, escaped = 0, False
-    for position, character in enumerate(text):
-        if escaped:
-            escaped = False
-        elif character == "\\":
-            escaped = True
-        elif character == separator:
-            parts.append(text[start:position])
-            start = position + 1
-    return [*parts, text[start:]]
-
-
-def _unescaped(text: str) -> str:
-    """R4's escapes undone; a backslash before anything else stands for itself."""
-    return _ESCAPED.sub(r"\1", text)
-
-
-def _values(parameter: SearchParameter, target_type: str | None, part: str) -> list[Value]:
-    """One written value as values of its kind; a bare id of a reference is one for each type it may mean."""
-    match parameter.kind:
-        case "token":
-            return [_token_value(part)]
-        case "uri":
-            return [TokenValue("", _unescaped(part))]
-        case "string":
-            return [_string_value(parameter.code, _unescaped(part))]
-        case "date":
-            return [_date_value(parameter.code, _unescaped(part))]
-    return _reference_values(parameter, target_type, _unescaped(part))
-
-
-def _token_value(part: str) -> TokenValue:
-    """`code`, `system|code`, `|code` or `system|`."""
-    written_system, *rest = _split(part, "|")
-    if not rest:
-        return TokenValue(None, _unescaped(part))
-    system, code = _unescaped(written_system), _unescaped("|".join(rest))
-    if not system and not code:
-        raise InvalidInput("A token needs a system, a code or both.")
-    return TokenValue(system, code or None)
-
-
-def _string_value(code: str, text: str) -> StringValue:
-    normal = normalised_text(text)
-    if not normal:
-        raise InvalidInput(f"{code}: a value is empty.")
-    return StringValue(normal, text)
-
-
-def _date_value(code: str, text: str) -> DateValue:
-    prefix: DatePrefix = "eq"
-    written = text
-    for known in _DATE_PREFIXES:
-        if text.startswith(known):
-            prefix, written = known, text[2:]
-    # In a query, a plus sign that nobody percent-encoded arrives as a space.
-    written = written.replace(" ", "+")
-    try:
-        low, high = range_of(written)
-    except InvalidInput as error:
-        raise InvalidInput(f"{code}: {error}") from error
-    if prefix == "ap":
-        low, high = low - (high - low), high + (high - low)
-    return DateValue(prefix, low, high, written)
-
-
-def _reference_values(parameter: SearchParameter, target_type: str | None, text: str) -> list[Value]:
-    """A bare id stands for one of each target type, `Type/id` and URLs for themselves without a version."""
-    target = text.split("/_history/", 1)[0]
-    types = (target_type,) if target_type is not None else parameter.targets
-    if types and _ID.fullmatch(target):
-        return [ReferenceValue(f"{type}/{target}") for type in types]
-    parts = target.rsplit("/", 2)
-    if target_type is not None and (len(parts) < 2 or parts[-2] != target_type):
-        raise InvalidInput(f"{parameter.code}:{target_type} needs an id, or a reference to a {target_type}.")
-    return [ReferenceValue(target)]

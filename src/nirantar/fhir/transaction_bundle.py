@@ -109,7 +109,7 @@ def parse_transaction(resource: dict[str, Any]) -> Request:
             refused.append(Refused(entry_index, error))
     explained: set[str | None] = set()
     if kind == "transaction":
-        refused.extend(overlaps(operations))
+        refused.extend(_overlaps(operations))
         explained = {operation.full_url for operation in operations if operation.resource is not None}
     conditional: list[ConditionalReference] = []
     for operation in operations:
@@ -213,7 +213,7 @@ def _body(entry_index: int, method: str, target: Target, resource: Any) -> dict[
     return resource
 
 
-def overlaps(operations: Iterable[Operation]) -> list[Refused]:
+def _overlaps(operations: Iterable[Operation]) -> list[Refused]:
     """The entries that use a fullUrl, an identity to write or a condition which an earlier one used."""
     first_use: dict[tuple[str, ...], int] = {}
     found: list[Refused] = []

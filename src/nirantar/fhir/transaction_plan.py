@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from nirantar.errors import ResourceInvalid
+from nirantar.errors import Issue, ResourceInvalid
 from nirantar.fhir.references import rewrite_references
-from nirantar.fhir.transaction_bundle import METHOD_ORDER, Operation, Request, entry_error, overlaps
+from nirantar.fhir.transaction_bundle import METHOD_ORDER, Operation, Request, entry_error
 from nirantar.limits import ISSUES_MAX
 
 _REST_URL = re.compile(r"https?://.+/([A-Z][A-Za-z]{0,63})/([A-Za-z0-9.-]{1,64})")
@@ -41,11 +41,22 @@ def plan(request: Request, assign_id: Callable[[int, Operation], Assigned | None
             assigned = assign_id(operation.entry_index, operation)
         planned.append(replace(operation, id=assigned.id, exists=assigned.exists) if assigned else operation)
     if request.kind == "transaction":
-        written = [replace(one, full_url=None, condition=None) for one in planned if one.writes]
-        clashes = overlaps(sorted(written, key=lambda one: one.entry_index))
-        if clashes:
-            raise ResourceInvalid(tuple(issue for one in clashes for issue in one.error.issues())[:ISSUES_MAX])
+        _check_identities(planned)
     return tuple(planned)
+
+
+def _check_identities(planned: Iterable[Operation]) -> None:
+    """Raise ResourceInvalid when two operations write one resource, as conditions may turn out to do."""
+    first_use: dict[tuple[str, str], int] = {}
+    clashes: list[Issue] = []
+    for operation in sorted(planned, key=lambda one: one.entry_index):
+        if operation.writes and operation.id is not None:
+            earlier = first_use.setdefault((operation.type, operation.id), operation.entry_index)
+            if earlier != operation.entry_index:
+                text = f"writes the same resource as Bundle.entry[{earlier}]."
+                clashes.extend(entry_error(operation.entry_index, "duplicate", text).issues())
+    if clashes:
+        raise ResourceInvalid(tuple(clashes[:ISSUES_MAX]))
 
 
 def reference_mapping(operations: Iterable[Operation]) -> dict[str, str]:
