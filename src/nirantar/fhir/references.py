@@ -1,0 +1,123 @@
+"""Links inside a resource: finding them, and rewriting those that a transaction Bundle gives a new meaning.
+
+Source: R4 http §3.1.0.11.2 (transactions) and bundle §2.36.4 (resolving references).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+# The elements of type uri, url, oid and uuid that may hold a link, and Reference.reference. Others of these types
+# (Coding.system, Extension.url of a definition, ...) name a thing and lead nowhere; equal text elsewhere, such as an
+# Identifier.value, is data.
+_LINKS: Final = frozenset(
+    {"reference", "url", "uri", "valueUri", "valueUrl", "valueOid", "valueUuid", "instantiatesUri", "sourceUri",
+     "targetUri"}
+)  # fmt: skip
+_NARRATIVE: Final = "div"
+_NARRATIVE_LINK = re.compile(r"""(\b(?:href|src)\s*=\s*)("[^"]*"|'[^']*')""")
+_CONDITIONAL = re.compile(r"([A-Z][A-Za-z]{0,63})\?(.+)", re.DOTALL)
+_URN: Final = ("urn:uuid:", "urn:oid:")
+
+
+def is_urn(reference: str) -> bool:
+    """Whether a reference names its target by a urn, which only the Bundle around it can explain."""
+    return reference.startswith(_URN)
+
+
+def condition_of(reference: str) -> tuple[str, str] | None:
+    """(type, query) of a conditional reference such as `Patient?identifier=…`, else None."""
+    found = _CONDITIONAL.fullmatch(reference)
+    return (found.group(1), found.group(2)) if found else None
+
+
+def references_in(resource: dict[str, Any]) -> list[str]:
+    """Every Reference.reference of a resource, in document order, contained resources included."""
+    found: list[str] = []
+    _collect(resource, found)
+    return found
+
+
+def _collect(value: dict[str, Any] | list[Any], found: list[str]) -> None:
+    """Append the references below `value`."""
+    if isinstance(value, dict):
+        reference = value.get("reference")
+        if isinstance(reference, str):
+            found.append(reference)
+        for item in value.values():
+            if isinstance(item, (dict, list)):
+                _collect(item, found)
+    else:
+        for item in value:
+            if isinstance(item, (dict, list)):
+                _collect(item, found)
+
+
+def rewrite_references(resource: dict[str, Any], mapping: Mapping[str, str]) -> dict[str, Any]:
+    """The resource with every link that is a key of `mapping` replaced by its value.
+
+    Links are references, elements of R4's uri types that may lead to a resource, and `href` and `src` in the
+    narrative. Whole links are replaced, never parts of one; a fragment behind a `urn:` stays. Nothing else changes:
+    decimals and other strings are the very same objects. The argument is not modified; parts without links are
+    shared with the result, which is the argument itself when nothing changed.
+    """
+    return _rewritten_object(resource, mapping) if mapping else resource
+
+
+def _rewritten_object(value: dict[str, Any], mapping: Mapping[str, str]) -> dict[str, Any]:
+    changed: dict[str, Any] | None = None
+    for key, item in value.items():
+        new: Any
+        if isinstance(item, str):
+            if key in _LINKS:
+                new = _target(item, mapping)
+            elif key == _NARRATIVE:
+                new = _NARRATIVE_LINK.sub(lambda link: _narrative_target(link, mapping), item)
+            else:
+                continue
+        elif isinstance(item, dict):
+            new = _rewritten_object(item, mapping)
+        elif isinstance(item, list):
+            new = _rewritten_list(key, item, mapping)
+        else:
+            continue
+        if new is not item and new != item:
+            if changed is None:
+                changed = dict(value)
+            changed[key] = new
+    return value if changed is None else changed
+
+
+def _rewritten_list(key: str, items: list[Any], mapping: Mapping[str, str]) -> list[Any]:
+    changed: list[Any] | None = None
+    for position, item in enumerate(items):
+        new: Any
+        if isinstance(item, dict):
+            new = _rewritten_object(item, mapping)
+        elif isinstance(item, list):
+            new = _rewritten_list(key, item, mapping)
+        elif isinstance(item, str) and key in _LINKS:
+            new = _target(item, mapping)
+        else:
+            continue
+        if new is not item:
+            if changed is None:
+                changed = list(items)
+            changed[position] = new
+    return items if changed is None else changed
+
+
+def _target(link: str, mapping: Mapping[str, str]) -> str:
+    """The link's new text. A urn may carry a fragment, which leads into the resource and goes along."""
+    found = mapping.get(link)
+    if found is None and "#" in link and is_urn(link):
+        whole, _, fragment = link.partition("#")
+        found = f"{mapping[whole]}#{fragment}" if whole in mapping else None
+    return link if found is None else found
+
+
+def _narrative_target(link: re.Match[str], mapping: Mapping[str, str]) -> str:
+    quoted = link.group(2)
+    return f"{link.group(1)}{quoted[0]}{_target(quoted[1:-1], mapping)}{quoted[0]}"

@@ -1,0 +1,253 @@
+"""Transaction and batch Bundles, read: what each entry asks for.
+
+Reading needs no state and happens before the single writer; `transaction_plan` goes on inside it. A transaction is
+all or nothing and reports everything that is wrong with it; in a batch each entry stands for itself.
+Source: R4 http §3.1.0.11, bundle §2.36.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final, Literal, NamedTuple, TypeVar
+
+from nirantar.errors import InvalidInput, Issue, LimitExceeded, ResourceInvalid
+from nirantar.fhir.references import condition_of, is_urn, references_in
+from nirantar.fhir.request_url import Target, entity_tag, parse_target
+from nirantar.fhir.search_match import canonical_query
+from nirantar.fhir.search_query import SearchQuery, parse_condition
+from nirantar.limits import ISSUES_MAX, TRANSACTION_ENTRIES_MAX
+
+BundleKind = Literal["transaction", "batch"]
+Method = Literal["DELETE", "POST", "PUT", "PATCH", "GET"]
+
+_Read = TypeVar("_Read")
+
+METHOD_ORDER: Final[dict[str, int]] = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3}
+"""The order in which FHIR has the operations of a transaction done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What one entry asks for. `entry_index` counts from 0 in the Bundle as it came.
+
+    `condition` is the search of `ifNoneExist` for a POST, else that of a PUT, PATCH or DELETE without an id.
+    `if_match` and `if_none_match` are version ids, the latter perhaps `*`. For a GET, `target` says what to read.
+    After `transaction_plan.plan`, `id` is known unless the condition of a DELETE or PATCH matched nothing, and `exists` says that the
+    condition matched: a POST then writes nothing and its answer is the resource that is there.
+    """
+
+    entry_index: int
+    method: Method
+    target: Target
+    id: str | None = None
+    condition: SearchQuery | None = None
+    if_match: str | None = None
+    if_none_match: str | None = None
+    full_url: str | None = None
+    resource: dict[str, Any] | None = None
+    exists: bool = False
+
+    @property
+    def type(self) -> str:
+        """The resource type that it is about."""
+        return self.target.type
+
+    @property
+    def writes(self) -> bool:
+        """Whether it may make a new version."""
+        return self.method != "GET" and not (self.method == "POST" and self.exists)
+
+
+class ConditionalReference(NamedTuple):
+    """A reference that is a search: it must match exactly one resource, whose `Type/id` takes the place of `text`."""
+
+    entry_index: int
+    text: str
+    query: SearchQuery
+
+
+class Refused(NamedTuple):
+    """An entry of a batch that cannot be done."""
+
+    entry_index: int
+    error: InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A Bundle, parsed. `refused` is empty in a transaction; `conditional_references` has each text once."""
+
+    kind: BundleKind
+    operations: tuple[Operation, ...]
+    refused: tuple[Refused, ...] = ()
+    conditional_references: tuple[ConditionalReference, ...] = ()
+
+
+def parse_transaction(resource: dict[str, Any]) -> Request:
+    """Read a Bundle of type transaction or batch.
+
+    Raises LimitExceeded for too many entries, ResourceInvalid (naming `Bundle.entry[i]`) when it is no such Bundle,
+    and for a transaction when any entry is wrong: a bad URL, a body that does not fit it, an identity or fullUrl used
+    twice, the same condition twice, a urn reference that no entry explains.
+    """
+    kind = resource.get("type")
+    if resource.get("resourceType") != "Bundle" or kind not in ("transaction", "batch"):
+        raise ResourceInvalid((Issue("value", "must be a Bundle of type transaction or batch.", "Bundle.type"),))
+    entries = resource.get("entry", [])
+    if not isinstance(entries, list):
+        raise ResourceInvalid((Issue("structure", "must be a list.", "Bundle.entry"),))
+    if len(entries) > TRANSACTION_ENTRIES_MAX:
+        raise LimitExceeded(f"Bundle.entry: more than TRANSACTION_ENTRIES_MAX ({TRANSACTION_ENTRIES_MAX}) entries.")
+    operations: list[Operation] = []
+    refused: list[Refused] = []
+    for entry_index, entry in enumerate(entries):
+        try:
+            operations.append(_operation(entry_index, entry))
+        except InvalidInput as error:
+            refused.append(Refused(entry_index, error))
+    explained: set[str | None] = set()
+    if kind == "transaction":
+        refused.extend(_overlaps(operations))
+        explained = {operation.full_url for operation in operations if operation.resource is not None}
+    conditional: list[ConditionalReference] = []
+    for operation in operations:
+        try:
+            conditional.extend(_conditional_references(operation, explained))
+        except InvalidInput as error:
+            refused.append(Refused(operation.entry_index, error))
+    refused.sort(key=lambda one: one.entry_index)
+    if refused and kind == "transaction":
+        raise ResourceInvalid(tuple(issue for one in refused for issue in one.error.issues())[:ISSUES_MAX])
+    wrong = {one.entry_index for one in refused}
+    return Request(
+        kind,
+        tuple(operation for operation in operations if operation.entry_index not in wrong),
+        tuple(refused),
+        tuple({one.text: one for one in reversed(conditional) if one.entry_index not in wrong}.values())[::-1],
+    )
+
+
+def entry_error(entry_index: int, code: str, diagnostics: str, element: str = "") -> ResourceInvalid:
+    """The error of one entry, or of an element of it: its expression is `Bundle.entry[i].element`."""
+    return ResourceInvalid((Issue(code, diagnostics, f"Bundle.entry[{entry_index}]{element and '.'}{element}"),))
+
+
+def _operation(entry_index: int, entry: Any) -> Operation:
+    """Read one entry, as far as it can be judged alone. Raises ResourceInvalid."""
+    if not isinstance(entry, dict) or not isinstance(entry.get("request"), dict):
+        raise entry_error(entry_index, "required", "needs a request with method and url.", "request")
+    request = entry["request"]
+    method = request.get("method")
+    if method not in METHOD_ORDER:
+        raise entry_error(entry_index, "value", "must be DELETE, POST, PUT, PATCH or GET.", "request.method")
+    target = _read(entry_index, "request.url", request.get("url"), parse_target)
+    if target is None:
+        raise entry_error(entry_index, "required", "is missing.", "request.url")
+    _check_form(entry_index, method, target)
+    full_url = entry.get("fullUrl")
+    if full_url is not None and (not isinstance(full_url, str) or not full_url):
+        raise entry_error(entry_index, "value", "must be a URL.", "fullUrl")
+    condition = target.query or None
+    where = "request.url"
+    if method == "POST":
+        condition, where = request.get("ifNoneExist"), "request.ifNoneExist"
+    if method == "GET":
+        condition = None
+    return Operation(
+        entry_index,
+        method,
+        target,
+        target.id,
+        _read(entry_index, where, condition, partial(parse_condition, target.type)),
+        _read(entry_index, "request.ifMatch", request.get("ifMatch"), entity_tag),
+        _read(entry_index, "request.ifNoneMatch", request.get("ifNoneMatch"), entity_tag),
+        full_url,
+        _body(entry_index, method, target, entry.get("resource")),
+    )
+
+
+def _read(entry_index: int, element: str, text: Any, reader: Callable[[str], _Read]) -> _Read | None:
+    """A text element read by `reader`, None where it is absent; the reader's errors get the element's place."""
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise entry_error(entry_index, "structure", "must be a string.", element)
+    try:
+        return reader(text)
+    except InvalidInput as error:
+        raise entry_error(entry_index, error.issue_code, str(error), element) from error
+
+
+def _check_form(entry_index: int, method: str, target: Target) -> None:
+    """Refuse a URL that the method cannot have."""
+    match method, target.interaction:
+        case ("GET", _):
+            return
+        case ("POST", "type") if not target.query:
+            return
+        case ("POST", _):
+            raise entry_error(entry_index, "value", "of a POST must be a type alone.", "request.url")
+        case (_, "type") if target.query:
+            return
+        case (_, "instance") if not target.query:
+            return
+    raise entry_error(entry_index, "value", f"of a {method} must be Type/id or Type?condition.", "request.url")
+
+
+def _body(entry_index: int, method: str, target: Target, resource: Any) -> dict[str, Any] | None:
+    """The entry's resource, checked against method and URL."""
+    if method in ("GET", "DELETE"):
+        if resource is not None:
+            raise entry_error(entry_index, "value", f"has no place in a {method}.", "resource")
+        return None
+    if not isinstance(resource, dict):
+        raise entry_error(entry_index, "required", f"is what a {method} is about, and missing.", "resource")
+    if method == "PATCH":
+        return resource
+    if resource.get("resourceType") != target.type:
+        raise entry_error(entry_index, "value", "must be of the type that the URL names.", "resource.resourceType")
+    if target.id is not None and resource.get("id") != target.id:
+        raise entry_error(entry_index, "value", "must be the id that the URL names.", "resource.id")
+    return resource
+
+
+def _overlaps(operations: Iterable[Operation]) -> list[Refused]:
+    """The entries that use a fullUrl, an identity to write or a condition which an earlier one used."""
+    first_use: dict[tuple[str, ...], int] = {}
+    found: list[Refused] = []
+    for operation in operations:
+        keys: list[tuple[str, ...]] = []
+        if operation.full_url is not None:
+            keys.append(("fullUrl", operation.full_url))
+        if operation.writes and operation.id is not None:
+            keys.append(("identity", operation.type, operation.id))
+        if operation.condition is not None:
+            keys.append(("condition", operation.type, canonical_query(operation.condition)))
+        for key in keys:
+            earlier = first_use.setdefault(key, operation.entry_index)
+            if earlier != operation.entry_index:
+                text = f"has the same {key[0]} as Bundle.entry[{earlier}]."
+                found.append(Refused(operation.entry_index, entry_error(operation.entry_index, "duplicate", text)))
+    return found
+
+
+def _conditional_references(operation: Operation, explained: set[str | None]) -> list[ConditionalReference]:
+    """The searches among an entry's references. Raises ResourceInvalid for a urn that no fullUrl explains."""
+    if operation.resource is None or operation.method == "PATCH":
+        return []
+    entry_index = operation.entry_index
+    found: list[ConditionalReference] = []
+    for reference in references_in(operation.resource):
+        if is_urn(reference):
+            if reference not in explained and reference.partition("#")[0] not in explained:
+                raise entry_error(entry_index, "not-found", "refers to a urn that is no entry's fullUrl here.", "resource")
+            continue
+        condition = condition_of(reference)
+        if condition is not None:
+            type, written = condition
+            query = _read(entry_index, "resource", written, partial(parse_condition, type))
+            if query is not None:
+                found.append(ConditionalReference(entry_index, reference, query))
+    return found

@@ -1,0 +1,237 @@
+"""Transaction and batch Bundles, read and planned."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nirantar.errors import LimitExceeded, ResourceInvalid
+from nirantar.fhir.search_query import parse_condition
+from nirantar.fhir.transaction_bundle import ConditionalReference, Operation, parse_transaction
+from nirantar.fhir.transaction_plan import Assigned, plan, reference_mapping, resource_to_write
+from nirantar.limits import TRANSACTION_ENTRIES_MAX
+
+URN = "urn:uuid:8f1e"
+
+
+def entry(
+    method: str, url: str, body: dict[str, Any] | None = None, full_url: str | None = None, **request: str
+) -> dict[str, Any]:
+    """One entry of a Bundle."""
+    made: dict[str, Any] = {"request": {"method": method, "url": url, **request}}
+    if body is not None:
+        made["resource"] = body
+    if full_url is not None:
+        made["fullUrl"] = full_url
+    return made
+
+
+def bundle_of(*entries: Any, kind: str = "transaction") -> dict[str, Any]:
+    """A Bundle of entries."""
+    return {"resourceType": "Bundle", "type": kind, "entry": list(entries)}
+
+
+def patient(**elements: Any) -> dict[str, Any]:
+    """A Patient."""
+    return {"resourceType": "Patient", **elements}
+
+
+def number(entry_index: int, operation: Operation) -> Assigned:
+    """New ids that show which entry they are for."""
+    return Assigned(f"new{entry_index}")
+
+
+def test_entries_are_read_with_all_that_they_ask() -> None:
+    """Method, URL, conditions, ETags and body of each kind of entry."""
+    request = parse_transaction(
+        bundle_of(
+            entry("POST", "Patient", patient(), URN, ifNoneExist="identifier=a"),
+            entry("PUT", "Patient/7", patient(id="7"), ifMatch='W/"n.3"'),
+            entry("PUT", "Patient?identifier=b", patient()),
+            entry("PUT", "Patient/8", patient(id="8"), ifNoneMatch="*"),
+            entry("DELETE", "Encounter/7"),
+            entry("PATCH", "Patient/9", {"resourceType": "Parameters"}),
+            entry("GET", "Patient?name=x"),
+            entry("GET", "Patient/7/_history/n.2"),
+        )
+    )
+    made, updated, conditional, only_new, deleted, patched, searched, read = request.operations
+    assert (made.method, made.type, made.id, made.full_url) == ("POST", "Patient", None, URN)
+    assert made.condition == parse_condition("Patient", "identifier=a")
+    assert (updated.id, updated.if_match) == ("7", "n.3")
+    assert (conditional.id, conditional.condition) == (None, parse_condition("Patient", "identifier=b"))
+    assert only_new.if_none_match == "*"
+    assert (deleted.type, deleted.id, deleted.resource) == ("Encounter", "7", None)
+    assert patched.resource == {"resourceType": "Parameters"}
+    assert (searched.target.interaction, searched.target.query, searched.condition) == ("type", "name=x", None)
+    assert (read.target.interaction, read.target.version_id) == ("version", "n.2")
+    assert not read.writes
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expression"),
+    [
+        (7, "Bundle.entry[1].request"),
+        ({"resource": patient()}, "Bundle.entry[1].request"),
+        (entry("HEAD", "Patient/1"), "Bundle.entry[1].request.method"),
+        ({"request": {"method": "POST"}, "resource": patient()}, "Bundle.entry[1].request.url"),
+        ({"request": {"method": "POST", "url": 7}, "resource": patient()}, "Bundle.entry[1].request.url"),
+        (entry("POST", "https://x/Patient", patient()), "Bundle.entry[1].request.url"),
+        (entry("POST", "Patient/1", patient()), "Bundle.entry[1].request.url"),
+        (entry("POST", "Patient?identifier=a", patient()), "Bundle.entry[1].request.url"),
+        (entry("PUT", "Patient", patient()), "Bundle.entry[1].request.url"),
+        (entry("PUT", "Patient/1/_history/2", patient(id="1")), "Bundle.entry[1].request.url"),
+        (entry("DELETE", "Patient?_count=1"), "Bundle.entry[1].request.url"),
+        (entry("DELETE", "Patient/$everything"), "Bundle.entry[1].request.url"),
+        (entry("POST", "Patient", patient(), ifNoneExist="colour=red"), "Bundle.entry[1].request.ifNoneExist"),
+        (entry("POST", "Patient", patient(), ifNoneExist=""), "Bundle.entry[1].request.ifNoneExist"),
+        (entry("PUT", "Patient/1", patient(id="1"), ifMatch="3"), "Bundle.entry[1].request.ifMatch"),
+        (entry("POST", "Patient"), "Bundle.entry[1].resource"),
+        (entry("GET", "Patient/1", patient()), "Bundle.entry[1].resource"),
+        (entry("POST", "Patient", {"resourceType": "Group"}), "Bundle.entry[1].resource.resourceType"),
+        (entry("PUT", "Patient/1", patient(id="2")), "Bundle.entry[1].resource.id"),
+        (entry("PUT", "Patient/1", patient()), "Bundle.entry[1].resource.id"),
+        (entry("POST", "Patient", patient(), ""), "Bundle.entry[1].fullUrl"),
+        (entry("POST", "Patient", patient(), URN), "Bundle.entry[1]"),
+        (entry("DELETE", "Group/1"), "Bundle.entry[1]"),
+        (entry("POST", "Patient", patient(), ifNoneExist="identifier=a"), "Bundle.entry[1]"),
+        (entry("POST", "Patient", patient(a={"reference": "urn:uuid:none"})), "Bundle.entry[1].resource"),
+        (entry("POST", "Patient", patient(a={"reference": "Patient?colour=red"})), "Bundle.entry[1].resource"),
+    ],
+)
+def test_a_wrong_entry_refuses_a_transaction_by_name(wrong: Any, expression: str) -> None:
+    """All or nothing; the error names entry and element. In a batch the others go on."""
+    good = [
+        entry("POST", "Patient", patient(), URN, ifNoneExist="identifier=a"),
+        entry("DELETE", "Group/1"),
+    ]
+    with pytest.raises(ResourceInvalid) as caught:
+        parse_transaction(bundle_of(good[0], wrong, good[1]))
+    # Of two entries that clash, the later one is named.
+    assert {issue.expression for issue in caught.value.issues()} <= {expression, "Bundle.entry[2]"}
+    if expression != "Bundle.entry[1]":
+        request = parse_transaction(bundle_of(good[0], wrong, good[1], kind="batch"))
+        assert [operation.entry_index for operation in request.operations] == [0, 2]
+        assert [(one.entry_index, one.error.issues()[0].expression) for one in request.refused] == [(1, expression)]
+
+
+def test_every_fault_of_a_transaction_is_reported() -> None:
+    """Somebody who mends a Bundle sees all of it at once."""
+    with pytest.raises(ResourceInvalid) as caught:
+        parse_transaction(bundle_of(entry("PUT", "Patient", patient()), entry("POST", "Patient"), 7))
+    assert [issue.expression[:15] for issue in caught.value.issues()] == [f"Bundle.entry[{i}]" for i in range(3)]
+
+
+def test_bundles_of_other_kinds_and_sizes_are_refused() -> None:
+    """A collection is no request, and a Bundle has a largest size."""
+    for wrong in ({}, {"resourceType": "Bundle", "type": "collection"}, {"resourceType": "Bundle", "type": [1]},
+                  {"resourceType": "Bundle", "type": "batch", "entry": {}}):  # fmt: skip
+        with pytest.raises(ResourceInvalid):
+            parse_transaction(wrong)
+    with pytest.raises(LimitExceeded, match="TRANSACTION_ENTRIES_MAX"):
+        parse_transaction(bundle_of(*[{}] * (TRANSACTION_ENTRIES_MAX + 1)))
+    assert parse_transaction({"resourceType": "Bundle", "type": "batch"}).operations == ()
+
+
+def test_a_batch_does_not_explain_urns() -> None:
+    """Its entries stand alone, so a reference from one to another refuses that one."""
+    request = parse_transaction(
+        bundle_of(
+            entry("POST", "Patient", patient(), URN),
+            entry("POST", "Group", {"resourceType": "Group", "member": [{"entity": {"reference": URN}}]}),
+            kind="batch",
+        )
+    )
+    assert [one.entry_index for one in request.refused] == [1]
+
+
+def test_operations_are_done_in_the_order_of_fhir() -> None:
+    """DELETE, POST, PUT and PATCH, GET; the order of the Bundle within each; ids only where they are missing."""
+    request = parse_transaction(
+        bundle_of(
+            entry("GET", "Patient/1"),
+            entry("PATCH", "Patient/2", {"resourceType": "Parameters"}),
+            entry("PUT", "Patient/3", patient(id="3")),
+            entry("POST", "Patient", patient()),
+            entry("DELETE", "Patient/4"),
+            entry("POST", "Patient", patient()),
+        )
+    )
+    asked: list[int] = []
+
+    def assign(entry_index: int, operation: Operation) -> Assigned:
+        asked.append(entry_index)
+        return number(entry_index, operation)
+
+    planned = plan(request, assign)
+    assert [one.entry_index for one in planned] == [4, 3, 5, 1, 2, 0]
+    assert [one.id for one in planned] == ["4", "new3", "new5", "2", "3", "1"]
+    assert asked == [3, 5]
+
+
+def test_conditions_that_match_decide_ids() -> None:
+    """A conditional create of what is there writes nothing; a conditional delete of nothing has no id."""
+    request = parse_transaction(
+        bundle_of(
+            entry("POST", "Patient", patient(), URN, ifNoneExist="identifier=a"),
+            entry("DELETE", "Patient?identifier=b"),
+        )
+    )
+    deleted, made = plan(request, lambda _, one: Assigned("old", exists=True) if one.method == "POST" else None)
+    assert deleted.id is None
+    assert (made.id, made.exists, made.writes) == ("old", True, False)
+    assert reference_mapping([deleted, made]) == {URN: "Patient/old"}
+
+
+def test_conditions_that_meet_in_one_resource_are_refused() -> None:
+    """Two entries of a transaction never write one resource, however each of them names it."""
+    entries = (entry("PUT", "Patient?identifier=a", patient()), entry("PUT", "Patient/7", patient(id="7")))
+    with pytest.raises(ResourceInvalid, match=r"Bundle.entry\[1\]"):
+        plan(parse_transaction(bundle_of(*entries)), lambda *_: Assigned("7", exists=True))
+    batch = parse_transaction(bundle_of(*entries, kind="batch"))
+    assert len(plan(batch, lambda *_: Assigned("7", exists=True))) == 2
+
+
+def test_references_mean_what_the_full_urls_say() -> None:
+    """By urn, by a server's URL and by that URL's relative form; the ids are the new ones."""
+    request = parse_transaction(
+        bundle_of(
+            entry("POST", "Patient", patient(id="mine"), URN),
+            entry("POST", "Group", {"resourceType": "Group"}, "https://x/fhir/Group/old"),
+            entry("PUT", "Patient/7", patient(id="7", link=[{"other": {"reference": "Group/old"}}]), "urn:uuid:2"),
+        )
+    )
+    planned = plan(request, number)
+    mapping = reference_mapping(planned)
+    assert mapping == {
+        URN: "Patient/new0",
+        "https://x/fhir/Group/old": "Group/new1",
+        "Group/old": "Group/new1",
+        "urn:uuid:2": "Patient/7",
+    }
+    assert resource_to_write(planned[0], mapping) == {"resourceType": "Patient", "id": "new0"}
+    assert list(resource_to_write(planned[2], mapping).items()) == [
+        ("resourceType", "Patient"),
+        ("id", "7"),
+        ("link", [{"other": {"reference": "Group/new1"}}]),
+    ]
+
+
+def test_ambiguous_relative_references_are_refused() -> None:
+    """Two servers' resources with one id cannot both be meant by `Group/1`."""
+    group = {"resourceType": "Group"}
+    request = parse_transaction(
+        bundle_of(entry("POST", "Group", group, "https://x/Group/1"), entry("POST", "Group", group, "https://y/Group/1"))
+    )
+    with pytest.raises(ResourceInvalid, match=r"Bundle.entry\[1\].fullUrl"):
+        reference_mapping(plan(request, number))
+
+
+def test_conditional_references_are_listed_once() -> None:
+    """Each search among the references, for the writer to resolve, with the first entry that holds it."""
+    body = patient(link=[{"other": {"reference": "Patient?identifier=a"}}])
+    request = parse_transaction(bundle_of(entry("POST", "Patient", body), entry("POST", "Patient", dict(body))))
+    assert request.conditional_references == (
+        ConditionalReference(0, "Patient?identifier=a", parse_condition("Patient", "identifier=a")),
+    )
