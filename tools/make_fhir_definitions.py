@@ -209,7 +209,7 @@ class TypeFacts:
         schema_names = {name: schema_name}
         for element in resource["snapshot"]["element"]:
             path = element["path"] if not is_constraint else name + element["path"].removeprefix("Quantity")
-            parent, _, last = path.rpartition(".")
+            parent = path.rpartition(".")[0]
             if not parent:
                 self.types[name] = {"kind": "resource" if resource["kind"] == "resource" else "datatype", "elements": {}}
             elif parent in schema_names:
