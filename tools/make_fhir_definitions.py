@@ -91,7 +91,12 @@ def search_parameter_facts(r4: Path) -> list[Json]:
     """Every R4 search parameter: url, code, base types, type, expression, target types, components of a composite."""
     kept = []
     for parameter in entry_resources(r4 / "search-parameters.json"):
-        facts = {"url": parameter["url"], "code": parameter["code"], "base": parameter["base"], "type": parameter["type"]}
+        facts = {
+            "url": parameter["url"],
+            "code": parameter["code"],
+            "base": parameter["base"],
+            "type": parameter["type"],
+        }
         if "expression" in parameter:
             facts["expression"] = parameter["expression"]
         if "target" in parameter:
@@ -130,7 +135,7 @@ def capitalized(name: str) -> str:
 
 def last_segment(url: str) -> str:
     """The last path segment of a canonical URL, without its version."""
-    return url.split("|")[0].rsplit("/", 1)[-1]
+    return url.partition("|")[0].rsplit("/", 1)[-1]
 
 
 def type_name(reference: Json) -> str:
@@ -156,7 +161,7 @@ class ValueSets:
 
     def name_of(self, url: str) -> str | None:
         """The short name of the value set, which is then kept; None when its codes cannot be listed (UCUM, MIME)."""
-        value_set = self._value_sets.get(url.split("|")[0])
+        value_set = self._value_sets.get(url.partition("|")[0])
         if value_set is None:
             return None
         codes: dict[str, list[str]] = {}
@@ -211,7 +216,10 @@ class TypeFacts:
             path = element["path"] if not is_constraint else name + element["path"].removeprefix("Quantity")
             parent = path.rpartition(".")[0]
             if not parent:
-                self.types[name] = {"kind": "resource" if resource["kind"] == "resource" else "datatype", "elements": {}}
+                self.types[name] = {
+                    "kind": "resource" if resource["kind"] == "resource" else "datatype",
+                    "elements": {},
+                }
             elif parent in schema_names:
                 self._add_element(element, path, schema_names)
 
@@ -302,7 +310,9 @@ def plain_schema(schema: Json) -> Json:
     for definition in definitions.values():
         for name, facts in definition.get("properties", {}).items():
             items = facts.get("items")
-            primitive = items and ("pattern" in items or "enum" in items or last_segment(items.get("$ref", "")) in primitives)
+            primitive = items and (
+                "pattern" in items or "enum" in items or last_segment(items.get("$ref", "")) in primitives
+            )
             if primitive or (items and name.startswith("_")):
                 facts["items"] = {"anyOf": [{"type": "null"}, items]}
 
@@ -311,13 +321,11 @@ def plain_schema(schema: Json) -> Json:
             return {
                 key: stripped(item)
                 for key, item in value.items()
-                if not (key == "description" and isinstance(item, str)) and key not in ("id", "discriminator")
-                or (key == "id" and isinstance(item, dict))
+                if not (key == "description" and isinstance(item, str))
             }
         return [stripped(item) for item in value] if isinstance(value, list) else value
 
-    result: Json = stripped(schema)
-    return result
+    return {key: stripped(schema[key]) for key in ("$schema", "oneOf", "definitions")}
 
 
 def make(definitions_package: Path, schema_package: Path) -> None:

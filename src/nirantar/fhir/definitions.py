@@ -93,9 +93,7 @@ def _facts() -> dict[str, Any]:
 @cache
 def resource_types() -> frozenset[str]:
     """The names of R4's resource types, the abstract ones (Resource, DomainResource) excepted."""
-    return frozenset(
-        name.removeprefix("type ") for name, facts in _facts().items() if facts.get("kind") == "resource"
-    )
+    return frozenset(name.removeprefix("type ") for name, facts in _facts().items() if facts.get("kind") == "resource")
 
 
 @cache

@@ -2,7 +2,7 @@
 
 A type that is not here has none, or only ones for definitions and test scripts, which a hospital's records do not
 use. Invariants on a whole resource's contained resources are in `structure`, on XHTML in `narrative`, on
-references in `references`.
+references in `reference_targets`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from nirantar.fhir.dates import is_certainly_after
+from nirantar.fhir.date_forms import is_certainly_after
 from nirantar.fhir.definitions import TypeDefinition
 from nirantar.fhir.invariant import (
     Constraint,

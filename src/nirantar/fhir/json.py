@@ -71,17 +71,20 @@ def _scan(data: bytes) -> int:
         outside = b'"'.join(parts[inside_string::2])
         inside_string ^= len(parts) % 2 == 0
         names += outside.count(b":")
-        if outside.count(b"{") + outside.count(b"[") + depth > limits.JSON_DEPTH_MAX:
-            for depth in accumulate(  # noqa: B007 - the last depth is carried into the next chunk
-                map(_STEP.__getitem__, outside.translate(None, _NOT_BRACKETS)), initial=depth
-            ):
-                if depth > limits.JSON_DEPTH_MAX:
-                    raise LimitExceeded(f"The JSON is nested deeper than {limits.JSON_DEPTH_MAX} levels.")
-        else:
-            depth += sum(map(_STEP.__getitem__, outside.translate(None, _NOT_BRACKETS)))
+        brackets = outside.translate(None, _NOT_BRACKETS)
+        opened = brackets.count(b"[") + brackets.count(b"{")
+        if depth + opened > limits.JSON_DEPTH_MAX:
+            _check_depth(brackets, depth)
+        depth += 2 * opened - len(brackets)
         _check_numbers(tail + outside)
         tail = outside[-limits.NUMBER_DIGITS_MAX :]
     return names
+
+
+def _check_depth(brackets: bytes, depth: int) -> None:
+    for reached in accumulate(map(_STEP.__getitem__, brackets), initial=depth):
+        if reached > limits.JSON_DEPTH_MAX:
+            raise LimitExceeded(f"The JSON is nested deeper than {limits.JSON_DEPTH_MAX} levels.")
 
 
 def _check_numbers(outside: bytes) -> None:

@@ -14,14 +14,22 @@ _XHTML: Final = "http://www.w3.org/1999/xhtml"
 _SEPARATOR: Final = " "
 
 _ELEMENTS: Final = frozenset(
-    "a abbr acronym b big blockquote br caption cite code col colgroup dd dfn div dl dt em h1 h2 h3 h4 h5 h6 hr i img "
-    "li ol p pre q samp small span strong sub sup table tbody td tfoot th thead tr tt ul var kbd".split()
-)
+    {
+        "a", "abbr", "acronym", "b", "big", "blockquote", "br", "caption", "cite", "code", "col", "colgroup", "dd",
+        "dfn", "div", "dl", "dt", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "i", "img", "li", "ol", "p", "pre",
+        "q", "samp", "small", "span", "strong", "sub", "sup", "table", "tbody", "td", "tfoot", "th", "thead", "tr",
+        "tt", "ul", "var", "kbd",
+    }
+)  # fmt: skip
 _ATTRIBUTES: Final = frozenset(
-    "abbr align alt axis border bordercolor cellhalign cellpadding cellspacing cellvalign char charoff charset class "
-    "colspan dir frame headers height href hreflang id lang longdesc name nowrap rel rev rowspan rules scope span "
-    "src start style summary tabindex title type valign value width {http://www.w3.org/XML/1998/namespace}lang".split()
-)
+    {
+        "abbr", "align", "alt", "axis", "border", "bordercolor", "cellhalign", "cellpadding", "cellspacing",
+        "cellvalign", "char", "charoff", "charset", "class", "colspan", "dir", "frame", "headers", "height", "href",
+        "hreflang", "id", "lang", "longdesc", "name", "nowrap", "rel", "rev", "rowspan", "rules", "scope", "span",
+        "src", "start", "style", "summary", "tabindex", "title", "type", "valign", "value", "width",
+        "{http://www.w3.org/XML/1998/namespace}lang",
+    }
+)  # fmt: skip
 _LINK_ATTRIBUTES: Final = frozenset({"href", "src", "longdesc"})
 _SAFE_LINK: Final = re.compile(
     r"(?:https?:|mailto:|tel:|urn:|#|data:image/(?:png|jpeg|gif);base64,|[^:]*\Z|[^:]*[/?#])", re.IGNORECASE

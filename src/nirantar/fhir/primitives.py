@@ -11,7 +11,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final
 
-from nirantar.fhir import dates, narrative
+from nirantar.fhir import date_forms, narrative
 from nirantar.fhir.definitions import value_set_codes
 from nirantar.fhir.problem import Problem, Problems, Scope
 
@@ -39,9 +39,11 @@ def check_string(value: Any, _scope: Scope) -> Problems | None:
         return _NOT_TEXT
     if not value:
         return _EMPTY
+    if len(value) > STRING_CHARS_MAX:
+        return _TOO_LONG
     if not value.isprintable() and _CONTROL.search(value):
         return _CONTROL_CHARACTER
-    return _TOO_LONG if len(value) > STRING_CHARS_MAX else None
+    return None
 
 
 def _by_predicate(holds: Callable[[str], object], rule: str) -> Check:
@@ -104,22 +106,22 @@ _CHECKS: Final[dict[str, Check]] = {
     "boolean": _check_boolean,
     "canonical": _URI,
     "code": _by_pattern(r"[^\s]+(?: [^\s]+)*", "is not a FHIR code: not empty, no white space but single spaces"),
-    "date": _by_predicate(dates.is_date, _DATE_RULE),
+    "date": _by_predicate(date_forms.is_date, _DATE_RULE),
     "dateTime": _by_predicate(
-        dates.is_date_time,
+        date_forms.is_date_time,
         "is not a FHIR dateTime (a date, or date, time to the second and offset) of a day that exists",
     ),
     "decimal": _check_decimal,
     "id": _by_pattern(r"[A-Za-z0-9\-.]{1,64}", "is not a FHIR id: 1 to 64 letters, digits, '-' and '.'"),
     "instant": _by_predicate(
-        dates.is_instant, "is not a FHIR instant (date, time to the second and offset) of a day that exists"
+        date_forms.is_instant, "is not a FHIR instant (date, time to the second and offset) of a day that exists"
     ),
     "integer": _integer_from(-(2**31), "must be a whole JSON number of 32 bits"),
     "markdown": check_string,
     "oid": _by_pattern(r"urn:oid:[0-2](?:\.(?:0|[1-9][0-9]*))+", "is not an OID in the form urn:oid:1.2.3"),
     "positiveInt": _integer_from(1, "must be a whole JSON number from 1 to 2147483647"),
     "string": check_string,
-    "time": _by_predicate(dates.is_time, "is not a FHIR time (HH:MM:SS)"),
+    "time": _by_predicate(date_forms.is_time, "is not a FHIR time (HH:MM:SS)"),
     "unsignedInt": _integer_from(0, "must be a whole JSON number from 0 to 2147483647"),
     "uri": _URI,
     "url": _URI,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from nirantar import limits
 
@@ -29,7 +28,7 @@ class Problem:
 Problems = tuple[Problem, ...]
 """Checks return None, not an empty tuple, where nothing is wrong: that is nearly always, and free."""
 
-Scope = dict[str, Any]
+Scope = dict[str, str]
 """Id -> resource type of the contained resources that `#id` may mean where an element stands."""
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, Final, NamedTuple
 
+from nirantar.fhir.contained import misplaced, scope_of, unreferenced
 from nirantar.fhir.definitions import (
     PRIMITIVE_TYPES,
     Element,
@@ -21,17 +22,21 @@ from nirantar.fhir.definitions import (
 from nirantar.fhir.invariants import invariants_of
 from nirantar.fhir.primitives import Check, primitive_check
 from nirantar.fhir.problem import Problem, Problems, Scope, gathered
-from nirantar.fhir.references import reference_rule
+from nirantar.fhir.reference_targets import reference_rule
 
 Rule = Callable[[dict[str, Any], Scope], Problems | None]
 
 _NAMEABLE: Final = re.compile(r"_?[A-Za-z]{1,64}")
+
+_PLAIN: Final = frozenset({("Extension", "url"), ("Narrative", "div")})
+"""Primitive elements that, like every id, are attributes or markup in XML and so cannot have extensions."""
 
 _NOT_OBJECT: Final = (Problem("structure", "must be a JSON object"),)
 _EMPTY_OBJECT: Final = (Problem("structure", "must not be empty: leave the element out (ele-1)"),)
 _NOT_ARRAY: Final = (Problem("structure", "must be a JSON array"),)
 _EMPTY_ARRAY: Final = (Problem("structure", "must not be an empty array: leave the element out"),)
 _NULL: Final = (Problem("structure", "may be null only beside a value or extension at the same place"),)
+_NOT_ALIGNED: Final = (Problem("structure", "must be as long as the array of the same name that it belongs to"),)
 _MISSING: Final = (Problem("required", "is required"),)
 _SECOND_CHOICE: Final = (Problem("structure", "is a second type of a choice that may have one"),)
 _UNKNOWN: Final = "is not an element that R4 has here"
@@ -49,87 +54,128 @@ class _Field(NamedTuple):
 class ObjectCheck:
     """The check of the objects of one complex type, compiled when first called."""
 
-    __slots__ = ("_choices", "_fields", "_is_element", "_required", "_rules", "_type_name")
+    __slots__ = ("_choices", "_may_be_id_only", "_others", "_required", "_rules", "_singles", "_type_name")
 
+    _others: dict[str, _Field]
     _choices: tuple[str, ...]
     _required: tuple[tuple[str, str], ...]
     _rules: tuple[Rule, ...]
 
-    def __init__(self, type_name: str, *extra_rules: Rule) -> None:
+    def __init__(self, type_name: str, *extra_rules: Rule, may_be_id_only: bool = False) -> None:
         self._type_name = type_name
+        self._may_be_id_only = may_be_id_only
         self._rules = extra_rules
-        self._fields: dict[str, _Field] | None = None
+        self._singles: dict[str, Check] | None = None
 
     def __call__(self, value: Any, scope: Scope) -> Problems | None:
         """Problems of `value` as an object of the type, or None."""
         if type(value) is not dict:
             return _NOT_OBJECT
-        if not value or (self._is_empty(value)):
+        if not value or (len(value) == 1 and "id" in value and not self._may_be_id_only):
             return _EMPTY_OBJECT
-        fields = self._fields if self._fields is not None else self._compile()
+        singles = self._singles
+        if singles is None:
+            singles = self._compile()
         found: list[Problem] | None = None
-        chosen: dict[str, str] | None = None
+        others: list[str] | None = None
         for name, item in value.items():
-            field = fields.get(name)
+            check = singles.get(name)
+            if check is None:
+                if others is None:
+                    others = [name]
+                else:
+                    others.append(name)
+                continue
+            problems = check(item, scope)
+            if problems is not None:
+                found = gathered(found, problems, f".{name}")
+        chosen: dict[str, str] = {}
+        if others is not None:
+            found = self._check_others(value, others, chosen, scope, found)
+        if self._required or self._choices:
+            found = self._check_required(value, chosen, found)
+        if found is None and self._rules:
+            found = self._check_rules(value, scope)
+        return tuple(found) if found else None
+
+    def _check_others(
+        self,
+        value: dict[str, Any],
+        names: list[str],
+        chosen: dict[str, str],
+        scope: Scope,
+        found: list[Problem] | None,
+    ) -> list[Problem] | None:
+        """Check arrays, choices and unknown names; note in `chosen` under which name each choice stands."""
+        for name in names:
+            field = self._others.get(name)
             if field is None:
                 found = gathered(found, _unknown(name))
                 continue
             repeats, check, choice, twin = field
-            problems = _check_list(item, check, scope, value.get(twin)) if repeats else check(item, scope)
+            item = value[name]
+            problems = _check_list(item, check, scope, twin and value.get(twin)) if repeats else check(item, scope)
             if problems is not None:
                 found = gathered(found, problems, f".{name}")
             if choice is not None:
                 plain = name.removeprefix("_")
-                if chosen is None:
-                    chosen = {choice: plain}
-                elif chosen.setdefault(choice, plain) != plain:
+                if chosen.setdefault(choice, plain) != plain:
                     found = gathered(found, _SECOND_CHOICE, f".{name}")
-        found = self._check_required(value, chosen, found)
-        if found is None:
-            for rule in self._rules:
-                broken = rule(value, scope)
-                if broken is not None:
-                    found = gathered(found, broken)
-        return tuple(found) if found else None
-
-    def _is_empty(self, value: dict[str, Any]) -> bool:
-        return len(value) == 1 and "id" in value
+        return found
 
     def _check_required(
-        self, value: dict[str, Any], chosen: dict[str, str] | None, found: list[Problem] | None
+        self, value: dict[str, Any], chosen: dict[str, str], found: list[Problem] | None
     ) -> list[Problem] | None:
         for name, companion in self._required:
-            if name not in value and companion not in value:
+            if name not in value and not _stands_in(value.get(companion)):
                 found = gathered(found, _MISSING, f".{name}")
         for choice in self._choices:
-            if chosen is None or choice not in chosen:
+            if choice not in chosen:
                 found = gathered(found, _MISSING, f".{choice}[x]")
         return found
 
-    def _compile(self) -> dict[str, _Field]:
+    def _check_rules(self, value: dict[str, Any], scope: Scope) -> list[Problem] | None:
+        """Check what holds between elements; they are known to be well-formed by now."""
+        found: list[Problem] | None = None
+        for rule in self._rules:
+            broken = rule(value, scope)
+            if broken is not None:
+                found = gathered(found, broken)
+        return found
+
+    def _compile(self) -> dict[str, Check]:
         definition = type_definition(self._type_name)
         fields: dict[str, _Field] = {}
         for element in definition.elements.values():
             for name, kind in element.json_names().items():
                 choice = element.name if element.is_choice else None
                 check = _element_check(self._type_name, element, kind)
-                primitive = kind in PRIMITIVE_TYPES
-                fields[name] = _Field(element.repeats, check, choice, f"_{name}" if primitive else None)
-                if primitive:
-                    fields[f"_{name}"] = _Field(element.repeats, object_check("Element"), choice, name)
+                extensible = kind in PRIMITIVE_TYPES and (self._type_name, name) not in _PLAIN and name != "id"
+                fields[name] = _Field(element.repeats, check, choice, f"_{name}" if extensible else None)
+                if extensible:
+                    fields[f"_{name}"] = _Field(element.repeats, _COMPANION_CHECK, choice, name)
         required = [element for element in definition.elements.values() if element.minimum]
         self._choices = tuple(element.name for element in required if element.is_choice)
         self._required = tuple((element.name, f"_{element.name}") for element in required if not element.is_choice)
         self._rules = (*self._rules, *(_as_rule(made.holds, made.problem) for made in invariants_of(definition)))
         if definition.kind == "resource":
             fields["resourceType"] = _Field(False, primitive_check("code"), None, None)
-        self._fields = fields
-        return fields
+        self._others = {name: field for name, field in fields.items() if field.repeats or field.choice}
+        self._singles = {name: field.check for name, field in fields.items() if name not in self._others}
+        return self._singles
 
 
 def _as_rule(holds: Callable[[dict[str, Any]], bool], problem: Problem) -> Rule:
     problems = (problem,)
     return lambda value, _scope: None if holds(value) else problems
+
+
+def _stands_in(companion: Any) -> bool:
+    """Whether what stands under `_name` makes up for a missing `name`: an extension does, an id alone does not."""
+    return "extension" in companion if type(companion) is dict else bool(companion)
+
+
+_COMPANION_CHECK: Final = ObjectCheck("Element", may_be_id_only=True)
 
 
 def _check_list(value: Any, check: Check, scope: Scope, twin: Any) -> Problems | None:
@@ -138,10 +184,12 @@ def _check_list(value: Any, check: Check, scope: Scope, twin: Any) -> Problems |
         return _NOT_ARRAY
     if not value:
         return _EMPTY_ARRAY
+    if type(twin) is list and len(twin) != len(value):
+        return _NOT_ALIGNED
     found: list[Problem] | None = None
     for index, item in enumerate(value):
         if item is None:
-            paired = type(twin) is list and index < len(twin) and twin[index] is not None
+            paired = type(twin) is list and twin[index] is not None
             problems = None if paired else _NULL
         else:
             problems = check(item, scope)
@@ -188,7 +236,7 @@ def _coded_check(kind: str, value_set: str) -> ObjectCheck:
 
     def rule(value: dict[str, Any], _scope: Scope) -> Problems | None:
         codings = value.get("coding", ()) if kind == "CodeableConcept" else (value,)
-        if any(coding.get("code") in codes.get(coding.get("system"), ()) for coding in codings):
+        if any(coding.get("code") in codes.get(coding.get("system", ""), ()) for coding in codings):
             return None
         return problems
 
@@ -210,66 +258,15 @@ def check_resource(value: Any, _scope: Scope | None = None) -> Problems | None:
     name, problems = _resource_type(value)
     if problems is not None:
         return problems
-    contained = value.get("contained")
-    if contained is None:
+    if "contained" not in value:
         return object_check(name)(value, {})
-    scope = {
-        item["id"]: item.get("resourceType")
-        for item in (contained if type(contained) is list else ())
-        if type(item) is dict and type(item.get("id")) is str
-    }
-    problems = object_check(name)(value, scope)
-    return problems if problems is not None else _unreferenced(value, contained)
+    problems = object_check(name)(value, scope_of(value["contained"]))
+    return problems if problems is not None else unreferenced(value)
 
 
 def _check_contained(value: Any, scope: Scope) -> Problems | None:
     """Problems of a contained resource, whose `#id` means its container's contained resources."""
     name, problems = _resource_type(value)
-    if problems is not None:
-        return problems
-    found: list[Problem] | None = None
-    if "contained" in value:
-        found = gathered(found, (Problem("invariant", "must not be in a contained resource (dom-2)"),), ".contained")
-        return tuple(found)
-    meta = value.get("meta")
-    if type(meta) is dict:
-        for key, field in (("dom-4", "versionId"), ("dom-4", "lastUpdated"), ("dom-5", "security")):
-            if field in meta:
-                problem = Problem("invariant", f"must not be in a contained resource ({key})", f".meta.{field}")
-                found = gathered(found, (problem,))
-    problems = object_check(name)(value, scope)
-    if problems is not None:
-        found = gathered(found, problems)
-    return tuple(found) if found else None
-
-
-def _unreferenced(resource: dict[str, Any], contained: list[dict[str, Any]]) -> Problems | None:
-    """dom-3: each contained resource is referred to from the resource, or refers to it by `#`."""
-    everywhere: set[str] = set()
-    for name, item in resource.items():
-        if name != "contained":
-            everywhere |= _local_references(item)
-    inside = [_local_references(item) for item in contained]
-    found: list[Problem] | None = None
-    for index, item in enumerate(contained):
-        others = everywhere.union(*(local for place, local in enumerate(inside) if place != index))
-        if f"#{item.get('id', '')}" not in others and "#" not in inside[index]:
-            problem = Problem("invariant", "is contained but nothing refers to it (dom-3)", f".contained[{index}]")
-            found = gathered(found, (problem,))
-    return tuple(found) if found else None
-
-
-def _local_references(value: Any) -> set[str]:
-    """All strings in the value that begin with `#`."""
-    local: set[str] = set()
-    waiting = [value]
-    while waiting:
-        current = waiting.pop()
-        if type(current) is str:
-            if current.startswith("#"):
-                local.add(current)
-        elif type(current) is dict:
-            waiting.extend(current.values())
-        elif type(current) is list:
-            waiting.extend(current)
-    return local
+    if problems is None:
+        problems = misplaced(value)
+    return problems if problems is not None else object_check(name)(value, scope)

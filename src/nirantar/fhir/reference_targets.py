@@ -43,7 +43,7 @@ def reference_rule(targets: frozenset[str] | None) -> Callable[[dict[str, Any], 
         text = value.get("reference")
         pointed = None
         if text is not None:
-            match = _TYPE_AND_ID.fullmatch(text)
+            match = None if text.startswith("urn:") else _TYPE_AND_ID.fullmatch(text)
             if match is not None and match[1] is None:
                 pointed = match[2]
                 if pointed not in resource_types():
