@@ -13,13 +13,13 @@ from typing import Final
 
 import apsw
 
+from nirantar.host.pragmas import set_pragma
 from nirantar.store.disk_errors import translated
 
 LAYOUT: Final = 1
 """Raised with every change of the tables below; kept in SQLite's user_version."""
 
 _APPLICATION_ID: Final = 0x4E697261
-_BUSY_MILLISECONDS: Final = 10_000
 _WAL_PAGES_BEFORE_CHECKPOINT: Final = 4_000
 _WAL_BYTES_KEPT: Final = 64 * 1024 * 1024
 
@@ -87,23 +87,19 @@ def span_of(low_us: int, high_us: int) -> int:
 
 
 def set_up(connection: apsw.Connection, cache_bytes: int, *, writer: bool) -> None:
-    """Set what a connection to a view needs; the writer's also makes the tables where there are none.
+    """Set what a connection to a view needs beyond what its host set; the writer's also makes missing tables.
 
-    Every pragma is set and read back by itself: SQLite ignores what it does not know or cannot do at that moment.
     Raises Damaged where the file is not a database and SetupError where a setting does not hold.
     """
     with translated():
-        connection.set_busy_timeout(_BUSY_MILLISECONDS)
         if writer:
-            connection.pragma("page_size", 4096)
-            _set(connection, "journal_mode", "wal")
-            _set(connection, "synchronous", 1)
-            _set(connection, "wal_autocheckpoint", _WAL_PAGES_BEFORE_CHECKPOINT)
-            _set(connection, "journal_size_limit", _WAL_BYTES_KEPT)
-        _set(connection, "cache_size", -(cache_bytes // 1024))
-        _set(connection, "mmap_size", 0)
-        _set(connection, "cell_size_check", 1)
-        _set(connection, "trusted_schema", 0)
+            set_pragma(connection, "synchronous", 1)
+            set_pragma(connection, "wal_autocheckpoint", _WAL_PAGES_BEFORE_CHECKPOINT)
+            set_pragma(connection, "journal_size_limit", _WAL_BYTES_KEPT)
+        set_pragma(connection, "cache_size", -(cache_bytes // 1024))
+        set_pragma(connection, "mmap_size", 0)
+        set_pragma(connection, "cell_size_check", 1)
+        set_pragma(connection, "trusted_schema", 0)
         if writer and connection.pragma("user_version") != LAYOUT:
             with connection:
                 empty(connection)
@@ -117,10 +113,3 @@ def empty(connection: apsw.Connection) -> None:
         connection.execute(f'DROP TABLE "{name[0]}"')
     for sql in TABLES:
         connection.execute(sql)
-
-
-def _set(connection: apsw.Connection, name: str, value: int | str) -> None:
-    connection.pragma(name, value)
-    found = connection.pragma(name)
-    if found != value:
-        raise AssertionError(f"SQLite answers {found!r} to PRAGMA {name}, not {value!r}")
