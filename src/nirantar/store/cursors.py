@@ -17,6 +17,7 @@ from nirantar.errors import InvalidInput
 from nirantar.limits import CURSOR_CHARS_MAX
 
 Key = tuple[int | str, ...]
+KeyShape = tuple[type[int] | type[str], ...]
 
 _FINGERPRINT_CHARS: Final = 16
 _KEY_MAX: Final = 2**63 - 1
@@ -32,7 +33,7 @@ def encode_cursor(question: str, key: Key) -> str:
     return urlsafe_b64encode(msgspec.json.encode([fingerprint(question), *key])).decode().rstrip("=")
 
 
-def decode_cursor(question: str, cursor: str, shape: tuple[type, ...]) -> Key:
+def decode_cursor(question: str, cursor: str, shape: KeyShape) -> Key:
     """The sort key in a cursor; `shape` gives the types of its parts. Raises InvalidInput if it is not one of ours
     for this question."""
     try:

@@ -19,7 +19,7 @@ _BROKEN_PROMISES: Final = frozenset(
 )
 
 
-class translated:  # noqa: N801 - reads as a word at its one place: `with translated():`
+class translated:
     """Inside this context an error of SQLite that speaks of the disk leaves as one of errors.py.
 
     A full disk is DiskFull; a write or fsync that failed is FsyncFailed, after which the process must exit; bytes

@@ -30,53 +30,68 @@ SPAN_WIDTHS_US: Final = (2 * 86_400_000_000, 32 * 86_400_000_000, 400 * 86_400_0
 """Dates are kept in classes by how long a time they span, at most so much in each class: a search for what ends
 after a moment then need not look at whatever began long before it, save in the last class (open periods)."""
 
-TABLES: Final = (
-    "CREATE TABLE origin (origin_key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, node TEXT NOT NULL,"
-    " entries INTEGER NOT NULL, last_leaf_hash BLOB NOT NULL) STRICT",
-    "CREATE TABLE type (type_key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT",
-    "CREATE TABLE search_param (param_key INTEGER PRIMARY KEY, type_key INTEGER NOT NULL, name TEXT NOT NULL,"
-    " UNIQUE (type_key, name)) STRICT",
-    "CREATE TABLE code_system (system_key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT",
-    "CREATE TABLE compartment (compartment_key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT",
-    # shown: the version_row of the head that is shown; heads: how many current versions there are.
-    "CREATE TABLE resource (resource_key INTEGER PRIMARY KEY, type_key INTEGER NOT NULL, id TEXT NOT NULL,"
-    " shown INTEGER NOT NULL, heads INTEGER NOT NULL, deleted INTEGER NOT NULL, UNIQUE (type_key, id)) STRICT",
-    "CREATE INDEX resource_by_type ON resource (type_key) WHERE deleted = 0",
-    # parents: version ids with spaces between; resource: exact JSON, NULL where this version deletes it.
-    "CREATE TABLE version (version_row INTEGER PRIMARY KEY, resource_key INTEGER NOT NULL, type_key INTEGER NOT NULL,"
-    " origin_key INTEGER NOT NULL, entry_index INTEGER NOT NULL, hlc_wall_us INTEGER NOT NULL,"
-    " hlc_counter INTEGER NOT NULL, recorded_at_us INTEGER NOT NULL, parents TEXT NOT NULL, resource BLOB) STRICT",
-    "CREATE UNIQUE INDEX version_by_resource ON version (resource_key, origin_key, entry_index)",
-    "CREATE INDEX version_by_time ON version (type_key, recorded_at_us)",
-    # Only where a resource has several heads: all of them.
-    "CREATE TABLE head (resource_key INTEGER NOT NULL, version_row INTEGER NOT NULL,"
-    " PRIMARY KEY (resource_key, version_row)) STRICT, WITHOUT ROWID",
-    # Parents that were named before they arrived.
-    "CREATE TABLE awaited (resource_key INTEGER NOT NULL, version_id TEXT NOT NULL,"
-    " PRIMARY KEY (resource_key, version_id)) STRICT, WITHOUT ROWID",
-    "CREATE TABLE token_index (param_key INTEGER NOT NULL, code TEXT NOT NULL, system_key INTEGER NOT NULL,"
-    " resource_key INTEGER NOT NULL, PRIMARY KEY (param_key, code, system_key, resource_key)) STRICT, WITHOUT ROWID",
-    "CREATE TABLE string_index (param_key INTEGER NOT NULL, value TEXT NOT NULL, resource_key INTEGER NOT NULL,"
-    " PRIMARY KEY (param_key, value, resource_key)) STRICT, WITHOUT ROWID",
-    "CREATE TABLE date_index (param_key INTEGER NOT NULL, span INTEGER NOT NULL, low_us INTEGER NOT NULL,"
-    " high_us INTEGER NOT NULL, resource_key INTEGER NOT NULL,"
-    " PRIMARY KEY (param_key, span, low_us, high_us, resource_key)) STRICT, WITHOUT ROWID",
-    "CREATE TABLE reference_index (param_key INTEGER NOT NULL, target TEXT NOT NULL, resource_key INTEGER NOT NULL,"
-    " PRIMARY KEY (param_key, target, resource_key)) STRICT, WITHOUT ROWID",
-    "CREATE TABLE number (series TEXT NOT NULL, value INTEGER NOT NULL, PRIMARY KEY (series, value))"
-    " STRICT, WITHOUT ROWID",
-    "CREATE TABLE idempotency (key TEXT NOT NULL PRIMARY KEY, origin_key INTEGER NOT NULL,"
-    " entry_index INTEGER NOT NULL) STRICT, WITHOUT ROWID",
-    "CREATE TABLE unfolded (origin_key INTEGER NOT NULL, entry_index INTEGER NOT NULL, why TEXT NOT NULL,"
-    " PRIMARY KEY (origin_key, entry_index)) STRICT, WITHOUT ROWID",
-    # The digest's tree as far as it is up to date (digest.py); what changed since is in digest_stale.
-    "CREATE TABLE digest_leaf (bucket INTEGER NOT NULL, subject TEXT NOT NULL, hash BLOB NOT NULL,"
-    " PRIMARY KEY (bucket, subject)) STRICT, WITHOUT ROWID",
-    "CREATE TABLE digest_node (position INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT",
-    "CREATE TABLE digest_stale (subject TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID",
-)
+TABLES: Final = """
+CREATE TABLE origin (
+    origin_key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, node TEXT NOT NULL,
+    entries INTEGER NOT NULL, last_leaf_hash BLOB NOT NULL) STRICT;
+CREATE TABLE type (type_key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE search_param (
+    param_key INTEGER PRIMARY KEY, type_key INTEGER NOT NULL, name TEXT NOT NULL, UNIQUE (type_key, name)) STRICT;
+CREATE TABLE code_system (system_key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
+CREATE TABLE compartment (compartment_key INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE) STRICT;
 
-TABLE_NAMES: Final = tuple(sql.split()[2] for sql in TABLES if sql.startswith("CREATE TABLE"))
+-- shown: the version_row of the head that is shown; heads: how many current versions there are.
+CREATE TABLE resource (
+    resource_key INTEGER PRIMARY KEY, type_key INTEGER NOT NULL, id TEXT NOT NULL,
+    shown INTEGER NOT NULL, heads INTEGER NOT NULL, deleted INTEGER NOT NULL, UNIQUE (type_key, id)) STRICT;
+CREATE INDEX resource_by_type ON resource (type_key) WHERE deleted = 0;
+
+-- parents: version ids with spaces between; resource: exact JSON, NULL where this version deletes it.
+CREATE TABLE version (
+    version_row INTEGER PRIMARY KEY, resource_key INTEGER NOT NULL, type_key INTEGER NOT NULL,
+    origin_key INTEGER NOT NULL, entry_index INTEGER NOT NULL, hlc_wall_us INTEGER NOT NULL,
+    hlc_counter INTEGER NOT NULL, recorded_at_us INTEGER NOT NULL, parents TEXT NOT NULL, resource BLOB) STRICT;
+CREATE UNIQUE INDEX version_by_resource ON version (resource_key, origin_key, entry_index);
+CREATE INDEX version_by_time ON version (type_key, recorded_at_us);
+
+-- All heads of a resource, where it has several.
+CREATE TABLE head (
+    resource_key INTEGER NOT NULL, version_row INTEGER NOT NULL,
+    PRIMARY KEY (resource_key, version_row)) STRICT, WITHOUT ROWID;
+-- Parents that were named before they arrived.
+CREATE TABLE awaited (
+    resource_key INTEGER NOT NULL, version_id TEXT NOT NULL,
+    PRIMARY KEY (resource_key, version_id)) STRICT, WITHOUT ROWID;
+
+CREATE TABLE token_index (
+    param_key INTEGER NOT NULL, code TEXT NOT NULL, system_key INTEGER NOT NULL, resource_key INTEGER NOT NULL,
+    PRIMARY KEY (param_key, code, system_key, resource_key)) STRICT, WITHOUT ROWID;
+CREATE TABLE string_index (
+    param_key INTEGER NOT NULL, value TEXT NOT NULL, resource_key INTEGER NOT NULL,
+    PRIMARY KEY (param_key, value, resource_key)) STRICT, WITHOUT ROWID;
+CREATE TABLE date_index (
+    param_key INTEGER NOT NULL, span INTEGER NOT NULL, low_us INTEGER NOT NULL, high_us INTEGER NOT NULL,
+    resource_key INTEGER NOT NULL, PRIMARY KEY (param_key, span, low_us, high_us, resource_key)) STRICT, WITHOUT ROWID;
+CREATE TABLE reference_index (
+    param_key INTEGER NOT NULL, target TEXT NOT NULL, resource_key INTEGER NOT NULL,
+    PRIMARY KEY (param_key, target, resource_key)) STRICT, WITHOUT ROWID;
+
+CREATE TABLE number (
+    series TEXT NOT NULL, value INTEGER NOT NULL, PRIMARY KEY (series, value)) STRICT, WITHOUT ROWID;
+CREATE TABLE idempotency (
+    key TEXT NOT NULL PRIMARY KEY, origin_key INTEGER NOT NULL, entry_index INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE unfolded (
+    origin_key INTEGER NOT NULL, entry_index INTEGER NOT NULL, why TEXT NOT NULL,
+    PRIMARY KEY (origin_key, entry_index)) STRICT, WITHOUT ROWID;
+
+-- The digest's tree (digest.py) as far as it is up to date, and the subjects that changed since.
+CREATE TABLE digest_leaf (
+    bucket INTEGER NOT NULL, subject TEXT NOT NULL, hash BLOB NOT NULL,
+    PRIMARY KEY (bucket, subject)) STRICT, WITHOUT ROWID;
+CREATE TABLE digest_node (position INTEGER PRIMARY KEY, hash BLOB NOT NULL) STRICT;
+CREATE TABLE digest_stale (subject TEXT NOT NULL PRIMARY KEY) STRICT, WITHOUT ROWID;
+"""
+
 INDEX_TABLES: Final = ("token_index", "string_index", "date_index", "reference_index")
 
 
@@ -111,5 +126,4 @@ def empty(connection: apsw.Connection) -> None:
     """Drop every table and make them new, inside the caller's transaction."""
     for name in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall():
         connection.execute(f'DROP TABLE "{name[0]}"')
-    for sql in TABLES:
-        connection.execute(sql)
+    connection.execute(TABLES)

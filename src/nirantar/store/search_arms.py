@@ -21,6 +21,7 @@ from nirantar.fhir.search_query import (
     TokenValue,
 )
 from nirantar.store.schema import SEQUENCE_BITS, SPAN_WIDTHS_US
+from nirantar.store.sqlite_rows import all_rows, first_row
 
 _SYSTEMS_OF_A_CODE_MAX: Final = 16
 _LOWEST: Final = -(2**63)
@@ -82,7 +83,7 @@ def conditions_of(cursor: apsw.Cursor, query: SearchQuery) -> list[Condition]:
 
     The first is the type (and patient) alone; it drives only where nothing narrower does.
     """
-    row = cursor.execute("SELECT type_key FROM type WHERE name = ?", (query.type,)).fetchone()
+    row = first_row(cursor, "SELECT type_key FROM type WHERE name = ?", (query.type,))
     if row is None:
         return [Condition(())]
     type_key = row[0]
@@ -97,7 +98,7 @@ def conditions_of(cursor: apsw.Cursor, query: SearchQuery) -> list[Condition]:
 
 def _compartment_arms(cursor: apsw.Cursor, type_key: int, patient_id: str) -> Iterator[Arm]:
     name = f"Patient/{patient_id}"
-    for (key,) in cursor.execute("SELECT compartment_key FROM compartment WHERE name = ?", (name,)).fetchall():
+    for (key,) in all_rows(cursor, "SELECT compartment_key FROM compartment WHERE name = ?", (name,)):
         first = key << SEQUENCE_BITS
         yield Arm(
             "version",
@@ -110,13 +111,12 @@ def _compartment_arms(cursor: apsw.Cursor, type_key: int, patient_id: str) -> It
 def _condition(cursor: apsw.Cursor, type_key: int, criterion: Criterion) -> Condition:
     if criterion.param == "_id":
         return _id_condition(type_key, criterion)
-    row = cursor.execute(
-        "SELECT param_key FROM search_param WHERE type_key = ? AND name = ?", (type_key, criterion.param)
-    ).fetchone()
+    find = "SELECT param_key FROM search_param WHERE type_key = ? AND name = ?"
+    row = first_row(cursor, find, (type_key, criterion.param))
     table = _TABLE_OF_KIND[criterion.kind]
     if criterion.modifier == "missing":
-        arms = () if row is None else (Arm(table, "c.param_key = ?", (row[0],)),)
-        return Condition(arms, absent=_asks_for_missing(criterion))
+        any_row = () if row is None else (Arm(table, "c.param_key = ?", (row[0],)),)
+        return Condition(any_row, absent=_asks_for_missing(criterion))
     arms = () if row is None else tuple(_arms(cursor, table, row[0], criterion))
     return Condition(arms, absent=criterion.modifier == "not", inexact=criterion.modifier == "exact")
 
@@ -163,7 +163,7 @@ def _token_arms(cursor: apsw.Cursor, param_key: int, value: TokenValue) -> Itera
         return
     next_system = "SELECT system_key FROM token_index WHERE param_key = ? AND code = ? AND system_key > ? LIMIT 1"
     systems: list[int] = []
-    while row := cursor.execute(next_system, (param_key, value.code, systems[-1] if systems else -1)).fetchone():
+    while row := first_row(cursor, next_system, (param_key, value.code, systems[-1] if systems else -1)):
         systems.append(row[0])
         if len(systems) > _SYSTEMS_OF_A_CODE_MAX:
             yield Arm("token_index", "c.param_key = ? AND c.code = ?", (param_key, value.code))
@@ -178,7 +178,7 @@ def _token_arm(param_key: int, code: str, system_key: int) -> Arm:
 
 
 def _system_keys(cursor: apsw.Cursor, system: str) -> list[int]:
-    return [key for (key,) in cursor.execute("SELECT system_key FROM code_system WHERE name = ?", (system,)).fetchall()]
+    return [key for (key,) in all_rows(cursor, "SELECT system_key FROM code_system WHERE name = ?", (system,))]
 
 
 def _string_arm(param_key: int, modifier: str | None, value: StringValue) -> Arm:

@@ -9,7 +9,6 @@ import apsw
 
 from nirantar.fold.version_graph import version_id
 from nirantar.store.digest import (
-    BUCKETS,
     EMPTY_NODES,
     DigestProof,
     bucket_hash,
@@ -22,6 +21,7 @@ from nirantar.store.digest import (
     subject_of,
 )
 from nirantar.store.schema import SEQUENCE_BITS
+from nirantar.store.sqlite_rows import Row, all_rows, each_row, first_row
 from nirantar.tlog.merkle import leaf_hash
 
 IS_HEAD: Final = (
@@ -63,7 +63,7 @@ def stored_digest(cursor: apsw.Cursor) -> bytes:
 
 def settle(cursor: apsw.Cursor) -> bytes:
     """Write the tree up to date, inside the caller's transaction, and return the digest."""
-    stale = cursor.execute("SELECT subject FROM digest_stale").fetchall()
+    stale = all_rows(cursor, "SELECT subject FROM digest_stale")
     changed = _changed_buckets(cursor)
     for (subject,) in stale:
         bucket = bucket_of(subject)
@@ -91,7 +91,7 @@ def stored_proof(cursor: apsw.Cursor, patient_id: str) -> DigestProof | None:
     bucket = bucket_of(subject)
     leaves = changed.get(bucket)
     if leaves is None:
-        leaves = dict(cursor.execute(_BUCKET, (bucket,)).fetchall())
+        leaves = dict(all_rows(cursor, _BUCKET, (bucket,)))
     if subject not in leaves:
         return None
     nodes: dict[int, bytes] = {}
@@ -104,13 +104,13 @@ def stored_proof(cursor: apsw.Cursor, patient_id: str) -> DigestProof | None:
 def subject_lines(cursor: apsw.Cursor, subject: str) -> list[str]:
     """The lines of a subject's leaf, sorted; none if it has no heads."""
     kind, _, name = subject.partition("/")
-    rows: list[tuple[str, str, str, int, bytes | None]] = []
+    rows: list[Row] = []
     if kind == "Patient":
-        for (key,) in cursor.execute("SELECT compartment_key FROM compartment WHERE name = ?", (subject,)).fetchall():
+        for (key,) in all_rows(cursor, "SELECT compartment_key FROM compartment WHERE name = ?", (subject,)):
             first = key << SEQUENCE_BITS
-            rows = cursor.execute(_HEADS_OF_PATIENT, (first, first + (1 << SEQUENCE_BITS))).fetchall()
+            rows = all_rows(cursor, _HEADS_OF_PATIENT, (first, first + (1 << SEQUENCE_BITS)))
     else:
-        rows = cursor.execute(_HEADS_OF_RESOURCE, (kind, name)).fetchall()
+        rows = all_rows(cursor, _HEADS_OF_RESOURCE, (kind, name))
     return sorted(head_line(type_, id_, version_id(origin, index), body) for type_, id_, origin, index, body in rows)
 
 
@@ -122,8 +122,9 @@ def computed_digest(cursor: apsw.Cursor) -> bytes:
 def _computed_leaves(cursor: apsw.Cursor) -> Iterator[tuple[str, bytes]]:
     """Every subject with its leaf hash. Rows come compartment by compartment; a type's loose resources are gathered
     by resource, since their versions may lie apart."""
-    compartment_now, lines = "", {}
-    for compartment, type_name, resource_id, origin, entry_index, body in cursor.execute(_ALL_HEADS):
+    compartment_now = ""
+    lines: dict[str, list[str]] = {}
+    for compartment, type_name, resource_id, origin, entry_index, body in each_row(cursor, _ALL_HEADS):
         if compartment != compartment_now:
             yield from _leaves(lines)
             compartment_now, lines = compartment, {}
@@ -141,10 +142,10 @@ def _leaves(lines: dict[str, list[str]]) -> Iterator[tuple[str, bytes]]:
 def _changed_buckets(cursor: apsw.Cursor) -> Buckets:
     """The buckets of all stale subjects, whole, with those subjects' leaves computed from their rows."""
     changed: Buckets = {}
-    for (subject,) in cursor.execute("SELECT subject FROM digest_stale").fetchall():
+    for (subject,) in all_rows(cursor, "SELECT subject FROM digest_stale"):
         bucket = bucket_of(subject)
         if bucket not in changed:
-            changed[bucket] = dict(cursor.execute(_BUCKET, (bucket,)).fetchall())
+            changed[bucket] = dict(all_rows(cursor, _BUCKET, (bucket,)))
         lines = subject_lines(cursor, subject)
         if lines:
             changed[bucket][subject] = leaf_hash(leaf_data(subject, lines))
@@ -154,10 +155,6 @@ def _changed_buckets(cursor: apsw.Cursor) -> Buckets:
 
 
 def _node(cursor: apsw.Cursor, position: int) -> bytes | None:
-    row = cursor.execute(_NODE, (position,)).fetchone()
+    row = first_row(cursor, _NODE, (position,))
     return None if row is None else bytes(row[0])
 
-
-__all__ = [
-    "BUCKETS", "IS_HEAD", "computed_digest", "settle", "stored_digest", "stored_proof", "subject_lines",
-]  # fmt: skip

@@ -10,6 +10,7 @@ from nirantar.fhir.index_rows import DateRow, IndexRow, ReferenceRow, StringRow,
 from nirantar.fhir.search_parameters import extract
 from nirantar.store.projector import parse_resource
 from nirantar.store.schema import span_of
+from nirantar.store.sqlite_rows import first_row, one_row
 
 _NAMES_CACHED_MAX: Final = 4_096
 
@@ -48,7 +49,7 @@ class Interned:
         return value
 
     def _key(self, find: str, make: str, name: tuple[str, ...], values: tuple[str | int, ...]) -> int:
-        row = self._cursor.execute(find, values).fetchone() or self._cursor.execute(make, values).fetchone()
+        row = first_row(self._cursor, find, values) or one_row(self._cursor, make, values)
         return int(self._keep(name, row[0]))
 
     def type_key(self, name: str) -> int:
@@ -96,7 +97,7 @@ class Interned:
         """The node name of an origin that is known to be there."""
         node = self._cache.get(origin_key)
         if node is None:
-            found = self._cursor.execute("SELECT node FROM origin WHERE origin_key = ?", (origin_key,)).fetchone()
+            found = one_row(self._cursor, "SELECT node FROM origin WHERE origin_key = ?", (origin_key,))
             node = self._keep(origin_key, found[0])
         return str(node)
 
@@ -120,12 +121,24 @@ class Indexer:
 
         What `old` said is found by reading its bytes again: no second index has to remember it.
         """
-        before = rows_of(old)
-        after = rows_of(new)
-        for statements, rows in ((_REMOVE, before - after), (_ADD, after - before)):
-            for row in rows:
-                columns = self.columns(resource_type, type_key, row)
-                self._cursor.execute(statements[type(row)], (*columns, resource_key))
+        before, after = rows_of(old), rows_of(new)
+        self._write(_REMOVE, resource_type, type_key, resource_key, before - after)
+        self._write(_ADD, resource_type, type_key, resource_key, after - before)
+
+    def _write(
+        self,
+        statements: dict[type[IndexRow], str],
+        resource_type: str,
+        type_key: int,
+        resource_key: int,
+        rows: frozenset[IndexRow],
+    ) -> None:
+        by_kind: dict[type[IndexRow], list[Columns]] = {}
+        for row in rows:
+            columns = (*self.columns(resource_type, type_key, row), resource_key)
+            by_kind.setdefault(type(row), []).append(columns)
+        for kind, found in by_kind.items():
+            self._cursor.executemany(statements[kind], found)
 
     def columns(self, resource_type: str, type_key: int, row: IndexRow) -> Columns:
         """The row as its table's columns, all but the resource's key."""

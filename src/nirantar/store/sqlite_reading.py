@@ -9,11 +9,13 @@ import apsw
 
 from nirantar.fhir.search_query import SearchQuery
 from nirantar.fold.version_graph import parse_version_id, rank, version_id
-from nirantar.store.cursors import decode_cursor, encode_cursor
+from nirantar.store.cursors import Key, decode_cursor, encode_cursor
+from nirantar.store.digest import DigestProof
 from nirantar.store.disk_errors import translated
 from nirantar.store.port import Page, Position, StoredVersion
 from nirantar.store.schema import SEQUENCE_BITS
-from nirantar.store.sqlite_digest import stored_digest
+from nirantar.store.sqlite_digest import computed_digest, stored_digest, stored_proof, subject_lines
+from nirantar.store.sqlite_rows import Row, all_rows, each_row
 from nirantar.store.sqlite_search import search
 
 COLUMNS: Final = "t.name, r.id, o.name, v.entry_index, v.recorded_at_us, v.resource, r.heads"
@@ -54,7 +56,7 @@ _COMPARTMENT: Final = (
 _NEWEST: Final = 2**63 - 1
 
 
-def stored_version(row: tuple[Any, ...]) -> StoredVersion:
+def stored_version(row: Row) -> StoredVersion:
     """A row of COLUMNS as the port gives it."""
     type_name, resource_id, origin, entry_index, recorded_at_us, resource, heads = row
     version = version_id(origin, entry_index)
@@ -74,15 +76,15 @@ class SqliteReader:
         while self._streams:
             self._streams.pop().close(True)
 
-    def _rows(self, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+    def _rows(self, sql: str, values: tuple[Any, ...]) -> list[Row]:
         with translated():
-            return self._cursor.execute(sql, values).fetchall()
+            return all_rows(self._cursor, sql, values)
 
-    def _stream(self, sql: str, values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    def _stream(self, sql: str, values: tuple[Any, ...] = ()) -> Iterator[Row]:
         cursor = self._connection.cursor()
         self._streams.append(cursor)
         with translated():
-            yield from cursor.execute(sql, values)
+            yield from each_row(cursor, sql, values)
         if cursor in self._streams:
             self._streams.remove(cursor)
 
@@ -109,19 +111,16 @@ class SqliteReader:
     def history(self, type: str, id: str | None, *, count: int, cursor: str | None) -> Page:
         """See the port. One resource by its logical clock, a type by the time of recording, newest first."""
         question = f"history\n{type}\n{'' if id is None else id}"
+        found: list[tuple[Key, StoredVersion]]
         if id is None:
             after = (_NEWEST, _NEWEST) if cursor is None else decode_cursor(question, cursor, (int, int))
             rows = self._rows(_HISTORY_OF_TYPE, (type, *after, count + 1))
-            found = [((version.recorded_at_us, row[0]), version) for row in rows for version in [stored_version(row[1:])]]
+            found = [((row[5], row[0]), stored_version(row[1:])) for row in rows]
         else:
             first = (_NEWEST, 0, "", 0)
             after = first if cursor is None else decode_cursor(question, cursor, (int, int, str, int))
             rows = self._rows(_HISTORY_OF_ONE, (type, id, *after, count + 1))
-            found = [
-                ((row[0], row[1], version.origin, version.entry_index), version)
-                for row in rows
-                for version in [stored_version(row[2:])]
-            ]
+            found = [((row[0], row[1], row[4], row[5]), stored_version(row[2:])) for row in rows]
         more = len(found) > count
         versions = tuple(version for _, version in found[:count])
         return Page(versions, encode_cursor(question, found[count - 1][0]) if more and count else None)
@@ -177,6 +176,21 @@ class SqliteReader:
         """See the port."""
         with translated():
             return stored_digest(self._cursor)
+
+    def digest_proof(self, patient_id: str) -> DigestProof | None:
+        """The proof that `digest_lines` are a patient's whole chart under `view_digest`; None if nothing is held."""
+        with translated():
+            return stored_proof(self._cursor, patient_id)
+
+    def digest_lines(self, patient_id: str) -> tuple[str, ...]:
+        """The lines of the patient's leaf (store/digest.py): every head in his compartment with its hash, sorted."""
+        with translated():
+            return tuple(subject_lines(self._cursor, f"Patient/{patient_id}"))
+
+    def computed_view_digest(self) -> bytes:
+        """The view digest from the rows of all versions alone: no stored hash is trusted."""
+        with translated():
+            return computed_digest(self._cursor)
 
     def unfolded(self) -> Iterator[tuple[str, int, str]]:
         """See the port."""

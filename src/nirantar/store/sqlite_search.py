@@ -22,6 +22,7 @@ from nirantar.store.cursors import decode_cursor, encode_cursor
 from nirantar.store.port import Page, StoredVersion
 from nirantar.store.projector import parse_resource
 from nirantar.store.search_arms import Arm, Condition, conditions_of
+from nirantar.store.sqlite_rows import each_row, one_row
 
 _FEW: Final = 1_000
 """Fewer keys than this are cheap to check one by one; an arm is counted no further."""
@@ -75,7 +76,8 @@ def _plan(cursor: apsw.Cursor, query: SearchQuery) -> _Plan:
     )
     size, driver_place = wanted[0]
     check = any(condition.inexact for condition in conditions)
-    clauses, values = [], []
+    clauses: list[str] = []
+    values: list[Any] = []
     for place, condition in enumerate(conditions):
         if place == driver_place:
             continue
@@ -93,7 +95,7 @@ def _estimate(cursor: apsw.Cursor, arms: Sequence[Arm]) -> int:
     found = 0
     for arm in arms:
         sql = f"SELECT count(*) FROM (SELECT 1 FROM {arm.table} c WHERE {arm.where} LIMIT {_FEW})"
-        found += cursor.execute(sql, arm.values).fetchone()[0]
+        found += one_row(cursor, sql, arm.values)[0]
         if found >= _FEW:
             return _FEW
     return found
@@ -101,7 +103,8 @@ def _estimate(cursor: apsw.Cursor, arms: Sequence[Arm]) -> int:
 
 def _clause(condition: Condition) -> tuple[str, list[Any]]:
     """SQL that says of `c.resource_key` whether the condition holds."""
-    parts, values = [], []
+    parts: list[str] = []
+    values: list[Any] = []
     for arm in condition.arms:
         if arm.exact_key:
             parts.append(f"EXISTS (SELECT 1 FROM {arm.table} c2 WHERE {arm.of('c2')} AND c2.resource_key = c.resource_key)")
@@ -140,7 +143,7 @@ def _keys(cursor: apsw.Cursor, plan: _Plan, below: int, count: int) -> list[int]
             f"SELECT DISTINCT c.resource_key FROM {arm.table} c WHERE {arm.where}{plan.where} AND c.resource_key < ?"
             " ORDER BY c.resource_key DESC LIMIT ?"
         )
-        keys.update(key for (key,) in cursor.execute(sql, (*arm.values, *plan.values, below, count)))
+        keys.update(key for (key,) in each_row(cursor, sql, (*arm.values, *plan.values, below, count)))
     return sorted(keys, reverse=True)[:count]
 
 
@@ -156,14 +159,13 @@ def _count(cursor: apsw.Cursor, plan: _Plan, query: SearchQuery) -> int:
         return 0
     parts = [f"SELECT c.resource_key FROM {arm.table} c WHERE {arm.where}{plan.where}" for arm in plan.arms]
     values = [value for arm in plan.arms for value in (*arm.values, *plan.values)]
-    (total,) = cursor.execute(f"SELECT count(*) FROM ({' UNION '.join(parts)})", values).fetchone()
+    (total,) = one_row(cursor, f"SELECT count(*) FROM ({' UNION '.join(parts)})", values)
     return int(total)
 
 
 def _shown(cursor: apsw.Cursor, resource_key: int) -> StoredVersion:
-    type_name, resource_id, origin, entry_index, recorded_at_us, resource, heads = cursor.execute(
-        _SHOWN, (resource_key,)
-    ).fetchone()
+    row = one_row(cursor, _SHOWN, (resource_key,))
+    type_name, resource_id, origin, entry_index, recorded_at_us, resource, heads = row
     version = version_id(origin, entry_index)
     return StoredVersion(type_name, resource_id, version, resource, origin, entry_index, recorded_at_us, heads)
 

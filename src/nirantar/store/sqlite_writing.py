@@ -14,11 +14,12 @@ import apsw
 
 from nirantar.errors import Damaged, LimitExceeded
 from nirantar.fold.grants import Grant
-from nirantar.fold.version_graph import GraphNode, heads, parse_version_id, rank, version_id
+from nirantar.fold.version_graph import GraphNode, heads, node_of, parse_version_id, rank, version_id
 from nirantar.journal.entry import Entry
 from nirantar.store.projector import Folding, Projected, numbers_in, read_entry
 from nirantar.store.schema import SEQUENCE_BITS
 from nirantar.store.sqlite_indexing import Indexer, Interned
+from nirantar.store.sqlite_rows import all_rows, first_row, one_row
 
 _ADVANCE: Final = (
     "UPDATE origin SET entries = entries + 1, last_leaf_hash = ? WHERE name = ? AND entries = ? RETURNING origin_key"
@@ -88,13 +89,13 @@ class Writer:
         self._cursor.execute(_UNFOLDED, (self._advance(origin, entry_index, leaf_hash), entry_index, why))
 
     def _advance(self, origin: str, entry_index: int, leaf_hash: bytes) -> int:
-        found = self._cursor.execute(_ADVANCE, (leaf_hash, origin, entry_index)).fetchone()
+        found = first_row(self._cursor, _ADVANCE, (leaf_hash, origin, entry_index))
         if found is None:
-            row = self._cursor.execute("SELECT entries FROM origin WHERE name = ?", (origin,)).fetchone()
+            row = first_row(self._cursor, "SELECT entries FROM origin WHERE name = ?", (origin,))
             expected = 0 if row is None else row[0]
             if entry_index != 0 or expected != 0:
                 raise Damaged(f"Entry {entry_index} of {origin} is not the next one to fold: {expected} is.")
-            found = self._cursor.execute(_NEW_ORIGIN, (origin, version_id(origin, 0)[:-2], leaf_hash)).fetchone()
+            found = one_row(self._cursor, _NEW_ORIGIN, (origin, node_of(origin), leaf_hash))
         return int(found[0])
 
     def _fold(self, placed: _Place, change: Projected) -> None:
@@ -107,9 +108,9 @@ class Writer:
             cursor.executemany(_NUMBER, numbers_in(change.document, self._series_of_system))
         self._stale(change, change.compartment)
 
-        found = cursor.execute(_FIND, (type_key, change.id)).fetchone()
+        found = first_row(cursor, _FIND, (type_key, change.id))
         if found is None:
-            resource_key = cursor.execute(_NEW_RESOURCE, (type_key, change.id, version_row, deleted)).fetchone()[0]
+            (resource_key,) = one_row(cursor, _NEW_RESOURCE, (type_key, change.id, version_row, deleted))
             placed.write(version_row, resource_key, type_key, change)
             for parent in change.parents:
                 cursor.execute(_AWAIT, (resource_key, parent))
@@ -118,14 +119,14 @@ class Writer:
 
         resource_key, shown, head_count, shown_origin_key, shown_index, shown_resource = found
         placed.write(version_row, resource_key, type_key, change)
-        superseded = cursor.execute(_ARRIVED, (resource_key, placed.version_id)).fetchone() is not None
-        if head_count == 1 and not superseded and len(change.parents) == 1:
-            if self._names(change.parents[0], shown_origin_key, shown_index):
-                cursor.execute(_SHOW, (version_row, 1, deleted, resource_key))
-                self._stale_row(change, shown)
-                self._indexer.replace(change.type, type_key, resource_key, shown_resource, change.document)
-                return
-        self._fold_concurrent(resource_key, type_key, change, shown, shown_resource)
+        superseded = first_row(cursor, _ARRIVED, (resource_key, placed.version_id)) is not None
+        alone = head_count == 1 and not superseded and len(change.parents) == 1
+        if alone and self._names(change.parents[0], shown_origin_key, shown_index):
+            cursor.execute(_SHOW, (version_row, 1, deleted, resource_key))
+            self._stale_row(change, shown)
+            self._indexer.replace(change.type, type_key, resource_key, shown_resource, change.document)
+        else:
+            self._fold_concurrent(resource_key, type_key, change, shown, shown_resource)
 
     def _fold_concurrent(
         self, resource_key: int, type_key: int, change: Projected, shown: int, shown_resource: bytes | None
@@ -134,9 +135,9 @@ class Writer:
         cursor = self._cursor
         row_of: dict[str, int] = {}
         nodes = []
-        for row, origin, entry_index, wall_us, counter, recorded_at_us, parents in cursor.execute(
-            _GRAPH, (resource_key,)
-        ).fetchall():
+        for row, origin, entry_index, wall_us, counter, recorded_at_us, parents in all_rows(
+            cursor, _GRAPH, (resource_key,)
+        ):
             name = version_id(origin, entry_index)
             row_of[name] = row
             ranked = rank(wall_us, counter, recorded_at_us, origin, entry_index)
@@ -146,13 +147,13 @@ class Writer:
                 cursor.execute(_AWAIT, (resource_key, parent))
 
         current = [row_of[node.version_id] for node in heads(nodes)]
-        before = [row for (row,) in cursor.execute(_HEADS, (resource_key,)).fetchall()] or [shown]
+        before = [row for (row,) in all_rows(cursor, _HEADS, (resource_key,))] or [shown]
         cursor.execute(_FORGET_HEADS, (resource_key,))
         if len(current) > 1:
             cursor.executemany(_HEAD, [(resource_key, row) for row in current])
         for row in {*before, *current}:
             self._stale_row(change, row)
-        resource = cursor.execute(_RESOURCE, (current[0],)).fetchone()[0]
+        (resource,) = one_row(cursor, _RESOURCE, (current[0],))
         cursor.execute(_SHOW, (current[0], len(current), resource is None, resource_key))
         if current[0] != shown:
             self._indexer.replace(change.type, type_key, resource_key, shown_resource, resource)
@@ -168,8 +169,8 @@ class Writer:
 
     def _stale_row(self, change: Projected, version_row: int) -> None:
         """Mark the subject under which this version of the changed resource counts."""
-        row = self._cursor.execute(_COMPARTMENT, (version_row >> SEQUENCE_BITS,)).fetchone()
-        self._stale(change, row[0])
+        (compartment,) = one_row(self._cursor, _COMPARTMENT, (version_row >> SEQUENCE_BITS,))
+        self._stale(change, compartment)
 
 
 class _Place:
@@ -190,7 +191,7 @@ class _Place:
         row = self._next.get(compartment_key)
         if row is None:
             first = compartment_key << SEQUENCE_BITS
-            found = self._cursor.execute(_LAST_ROW, (first, first + (1 << SEQUENCE_BITS))).fetchone()
+            found = first_row(self._cursor, _LAST_ROW, (first, first + (1 << SEQUENCE_BITS)))
             row = first if found is None else found[0] + 1
         if row >> SEQUENCE_BITS != compartment_key:
             raise LimitExceeded(f"One compartment of the view holds at most {1 << SEQUENCE_BITS} versions.")
