@@ -1,0 +1,193 @@
+"""The view in SQLite: one writing connection, and a bounded pool of readers that never wait for it.
+
+WAL gives each reader the state as of its first read. `synchronous` is NORMAL: a crash of the machine may lose the
+last commits of the view, never its consistency, and what is missing is folded again from the journal at start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Empty, LifoQueue
+from threading import Lock
+
+import apsw
+
+from nirantar import limits
+from nirantar.errors import DiskFull, Overloaded
+from nirantar.fold.grants import Grant
+from nirantar.host.port import Host
+from nirantar.journal.entry import Entry
+from nirantar.store.disk_errors import translated
+from nirantar.store.schema import empty, set_up
+from nirantar.store.sqlite_digest import settle
+from nirantar.store.sqlite_reading import SqliteReader
+from nirantar.store.sqlite_writing import Writer
+
+
+class SqliteView:
+    """A View in the file `path`, made if it is not there; of another layout, emptied (positions say so).
+
+    `series_of_system` declares which identifiers carry issued numbers: identifier system -> series ("uhid").
+    Raises Damaged where the file is no database, DiskFull and FsyncFailed as the disk does.
+    """
+
+    def __init__(self, host: Host, path: Path, *, series_of_system: Mapping[str, str]) -> None:
+        self._host = host
+        self._path = path
+        self._grants: Mapping[str, Grant] = {}
+        with translated():
+            self._connection = host.database(path)
+        set_up(self._connection, limits.VIEW_CACHE_BYTES, writer=True)
+        self._writer = Writer(self._connection, series_of_system)
+        self._uncommitted = SqliteReader(self._connection)
+        self._idle: LifoQueue[apsw.Connection | None] = LifoQueue()
+        for _ in range(limits.READERS_MAX):
+            self._idle.put(None)
+        self._closing = Lock()
+        self._closed = False
+
+    def begin(self) -> None:
+        """See the port."""
+        self._execute("BEGIN IMMEDIATE")
+
+    def savepoint(self) -> None:
+        """See the port."""
+        self._execute("SAVEPOINT member")
+
+    def release(self) -> None:
+        """See the port."""
+        self._execute("RELEASE member")
+
+    def roll_back_member(self) -> None:
+        """See the port. Raises DiskFull where SQLite has already undone the whole batch for want of space."""
+        self._writer.forget_caches()
+        self._uncommitted.close()
+        if self._connection.get_autocommit():
+            raise DiskFull("The disk of the view is full: the whole batch is undone. Free some space.")
+        self._execute("ROLLBACK TO member")
+        self._execute("RELEASE member")
+
+    def commit(self) -> None:
+        """See the port."""
+        self._uncommitted.close()
+        self._execute("COMMIT")
+
+    def roll_back(self) -> None:
+        """See the port. Nothing to do where SQLite has undone the batch by itself, or none was begun."""
+        self._writer.forget_caches()
+        self._uncommitted.close()
+        if not self._connection.get_autocommit():
+            self._execute("ROLLBACK")
+
+    def project(self, entry_index: int, leaf_hash: bytes, entry: Entry) -> None:
+        """See the port."""
+        self._require_batch()
+        with translated():
+            self._writer.project(entry_index, leaf_hash, entry, self._grants)
+
+    def skip(self, origin: str, entry_index: int, leaf_hash: bytes, why: str) -> None:
+        """See the port."""
+        self._require_batch()
+        with translated():
+            self._writer.skip(origin, entry_index, leaf_hash, why)
+
+    def uncommitted(self) -> SqliteReader:
+        """See the port."""
+        return self._uncommitted
+
+    @contextmanager
+    def reader(self) -> Iterator[SqliteReader]:
+        """See the port. Waits while limits.READERS_MAX readers are out; Overloaded after READER_WAIT_SECONDS_MAX."""
+        connection = self._borrow()
+        try:
+            with translated():
+                connection.execute("BEGIN")
+            state = SqliteReader(connection)
+            try:
+                yield state
+            finally:
+                state.close()
+                if not connection.get_autocommit():
+                    connection.execute("ROLLBACK")
+        finally:
+            self._give_back(connection)
+
+    def use_grants(self, grants: Mapping[str, Grant]) -> None:
+        """See the port."""
+        self._grants = dict(grants)
+
+    def forget_all(self) -> None:
+        """See the port. A transaction of its own, unless one is open."""
+        self._writer.forget_caches()
+        self._uncommitted.close()
+        own = self._connection.get_autocommit()
+        if own:
+            self.begin()
+        with translated():
+            empty(self._connection)
+        if own:
+            self.commit()
+
+    def settle_digest(self) -> bytes:
+        """Write the digest's tree up to date, in a transaction of its own, and return the digest.
+
+        Without it `view_digest` is right too, but hashes again at every call whatever changed since the last one.
+        """
+        self.begin()
+        try:
+            with translated():
+                digest = settle(self._connection.cursor())
+        except BaseException:
+            self.roll_back()
+            raise
+        self.commit()
+        return digest
+
+    def close(self) -> None:
+        """See the port. Readers that are out close when they come back."""
+        with self._closing:
+            self._closed = True
+        while True:
+            try:
+                connection = self._idle.get_nowait()
+            except Empty:
+                break
+            if connection is not None:
+                connection.close()
+        self._uncommitted.close()
+        self._connection.close()
+
+    def _execute(self, sql: str) -> None:
+        with translated():
+            self._connection.execute(sql)
+
+    def _require_batch(self) -> None:
+        if self._connection.get_autocommit():
+            raise AssertionError("entries are folded between begin and commit")
+
+    def _borrow(self) -> apsw.Connection:
+        try:
+            connection = self._idle.get(timeout=limits.READER_WAIT_SECONDS_MAX)
+        except Empty:
+            raise Overloaded(
+                f"All {limits.READERS_MAX} readers of the view (READERS_MAX) are busy; try again in a moment."
+            ) from None
+        if connection is not None:
+            return connection
+        try:
+            with translated():
+                connection = self._host.database(self._path, read_only=True)
+            set_up(connection, limits.READER_CACHE_BYTES, writer=False)
+        except BaseException:
+            self._idle.put(None)
+            raise
+        return connection
+
+    def _give_back(self, connection: apsw.Connection) -> None:
+        with self._closing:
+            if not self._closed:
+                self._idle.put(connection)
+                return
+        connection.close()
