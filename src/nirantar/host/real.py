@@ -103,14 +103,14 @@ class RealFiles:
     def put_new(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
         """Create `path`; a hard link makes it appear whole or not at all and never replaces anything."""
         with _named(path):
-            try:
-                if os.path.lexists(path):
-                    raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(path))
+            made = not os.path.lexists(path)
+            if made:
                 with _temporary(path, data, mode) as temporary:
-                    _link(temporary, path)
-            finally:
-                # Also for a file that was there: whoever made it may have died before this line.
-                _sync_directory(path.parent)
+                    made = _link(temporary, path)
+            # Also for a file that was there: whoever made it may have died before this line.
+            _sync_directory(path.parent)
+            if not made:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), os.fspath(path))
 
     def replace(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
         """Create or replace `path` by a rename."""
@@ -245,13 +245,17 @@ def _temporary(path: Path, data: bytes, mode: int) -> Iterator[Path]:
             os.unlink(temporary)
 
 
-def _link(temporary: Path, path: Path) -> None:
+def _link(temporary: Path, path: Path) -> bool:
+    """Whether `path` was free and is now the file."""
     try:
         os.link(temporary, path)
+    except FileExistsError:
+        return False
     except PermissionError:
         raise SetupError(
             f"The file system of {path.parent} has no hard links: use ext4, xfs or btrfs"
         ) from None
+    return True
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -52,7 +52,10 @@ def _recipient(text: str) -> object:
     try:
         return pyrage.x25519.Recipient.from_str(text)
     except pyrage.RecipientError:
-        raise ConfigInvalid(f"Not an age X25519 recipient (age1...): {text[:80]!r}") from None
+        # Not quoted: what somebody pasted here by mistake may be the identity.
+        raise ConfigInvalid(
+            "A recipient is not an age X25519 recipient: one line that begins with age1"
+        ) from None
 
 
 def _identity(text: str) -> pyrage.x25519.Identity:

@@ -158,7 +158,7 @@ def _read_header(data: bytes, key: str) -> tuple[SegmentHeader, int]:
         raise SegmentDamaged(key, "it has no header line followed by an empty line")
     try:
         header = _decoder.decode(data[:end])
-    except msgspec.MsgspecError as reason:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as reason:
         raise SegmentDamaged(key, f"its header is not one: {reason}") from None
     if header.v != SEGMENT_VERSION:
         raise SegmentDamaged(key, f"its format is {header.v}; this program reads {SEGMENT_VERSION}")
