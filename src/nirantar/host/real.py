@@ -119,6 +119,28 @@ class RealFiles:
                 os.rename(temporary, path)
             _sync_directory(path.parent)
 
+    def append(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
+        """Add `data` at the end; what does not fit whole is cut off again."""
+        with _named(path):
+            made = not os.path.lexists(path)
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, mode)
+            try:
+                size = os.fstat(descriptor).st_size
+                try:
+                    _write_all(descriptor, data)
+                except OSError:
+                    os.ftruncate(descriptor, size)
+                    raise
+                _sync(descriptor, path, room_matters=False)
+            finally:
+                os.close(descriptor)
+            if made:
+                _sync_directory(path.parent)
+
+    def identity(self, path: Path) -> str:
+        """The inode: a copy gets another one, a rename keeps it. The device is left out, it may change at a reboot."""
+        return str(os.stat(path).st_ino)
+
     def read(self, path: Path, start: int = 0, length: int | None = None) -> bytes:
         """`length` bytes (or all) from `start`."""
         with open(path, "rb", buffering=0) as file:

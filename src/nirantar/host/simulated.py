@@ -191,6 +191,22 @@ class SimulatedFiles:
             self._disk.rename(temporary, path)
             self._disk.sync_directory(path.parent)
 
+    def append(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
+        """Add at the end, fsync, and fsync the directory of a new file."""
+        with _promises(path):
+            made = self._disk.node(path) is None
+            if made:
+                self._disk.create(path, SimulatedFile(mode=mode))
+            file = self._disk.file(path)
+            self._disk.write(file, data, len(file.content))
+            self._disk.sync(path, file)
+            if made:
+                self._disk.sync_directory(path.parent)
+
+    def identity(self, path: Path) -> str:
+        """The simulated inode, which survives crashes and renames."""
+        return str(self._disk.file(path).inode)
+
     def read(self, path: Path, start: int = 0, length: int | None = None) -> bytes:
         """`length` bytes (or all) from `start`."""
         content = self._disk.file(path).content

@@ -12,6 +12,7 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -71,6 +72,7 @@ class SimulatedFile:
 
     content: bytearray = field(default_factory=bytearray)
     mode: int = 0o600
+    inode: int = field(default_factory=count(1).__next__)
     _durable: bytearray = field(default_factory=bytearray)
     _pending: list[_Write | _Truncate] = field(default_factory=list)
 
@@ -98,7 +100,7 @@ class SimulatedFile:
                 change.apply(content)
             elif luck:
                 change.apply_torn(content, random)
-        return SimulatedFile(content, self.mode, bytearray(content))
+        return SimulatedFile(content, self.mode, self.inode, bytearray(content))
 
 
 class SimulatedDirectory:
