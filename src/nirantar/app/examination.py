@@ -1,0 +1,134 @@
+"""What `nirantar doctor` looks at: clock, disk, vault, permissions, versions, and whether this is the node's own place."""
+
+from __future__ import annotations
+
+import os
+import platform
+import stat
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import apsw
+
+from nirantar import __version__, limits
+from nirantar.app.founding import GENERATION_FILE, NODE_KEY_FILE
+from nirantar.app.node import Papers, VaultWitness, read_papers
+from nirantar.app.vaults import open_vault
+from nirantar.continuity import guard
+from nirantar.errors import NirantarError
+from nirantar.host.port import Host
+from nirantar.host.times import from_instant, instant
+from nirantar.journal.entry import decode
+from nirantar.journal.log import JOURNAL_FILE
+from nirantar.journal.reader import JournalReader
+
+SQLITE_MIN: Final = (3, 51, 3)
+"""Older versions since 3.7.0 can lose commits when the WAL is reset."""
+FREE_BYTES_MIN: Final = 1024 * 1024 * 1024
+SECRET_MARK: Final = b"AGE-SECRET-KEY-1"
+SMALL_FILE_BYTES: Final = 64 * 1024
+
+Verdict = Literal["good", "caution", "bad"]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One thing looked at: what, how it is, and a sentence on what to do if it is not good."""
+
+    what: str
+    verdict: Verdict
+    sentence: str
+
+
+def examine(host: Host, directory: Path) -> list[Observation]:
+    """Look at a node without changing or locking anything; it may be serving. Raises ConfigInvalid and SetupError when
+    the directory is no node."""
+    papers = read_papers(host, directory)
+    found = [*_versions(), *_permissions(host, papers), *_disk(host, directory)]
+    newest_us, sizes = _journal(host, papers)
+    found += [*_clock(host, newest_us), *_place(host, papers, sizes), *_vaults(host, papers, sizes)]
+    return found
+
+
+def _versions() -> Iterator[Observation]:
+    yield Observation("program", "good", f"Nirantar {__version__}, Python {platform.python_version()}")
+    version = tuple(int(part) for part in apsw.sqlite_lib_version().split("."))
+    fit = version >= SQLITE_MIN
+    yield Observation("sqlite", "good" if fit else "bad", f"SQLite {apsw.sqlite_lib_version()}" + (
+        "" if fit else f"; at least {'.'.join(map(str, SQLITE_MIN))} is needed: older ones can lose commits"))
+
+
+def _permissions(host: Host, papers: Papers) -> Iterator[Observation]:
+    for path, allowed in ((papers.directory, 0o700), (papers.directory / NODE_KEY_FILE, 0o600)):
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & ~allowed:
+            yield Observation("permissions", "bad", f"{path} is open to others ({mode:o}): chmod {allowed:o} {path}")
+    if os.geteuid() == 0:
+        yield Observation("user", "caution", "Run the node as a user of its own, not as root (init --systemd-unit-out).")
+    for path in host.files.walk(papers.directory):
+        if path.suffix == ".db" or host.files.size(path) > SMALL_FILE_BYTES:
+            continue
+        if SECRET_MARK in host.files.read(path):
+            yield Observation("identity", "bad", f"{path} holds a recovery identity. Take it away from this machine.")
+    yield Observation("permissions", "good", "Keys and records are readable by this user only")
+
+
+def _disk(host: Host, directory: Path) -> Iterator[Observation]:
+    free = host.files.free_bytes(directory)
+    verdict: Verdict = "good" if free >= FREE_BYTES_MIN else "bad"
+    yield Observation("disk", verdict, f"{free / 2**30:.1f} GiB free" + (
+        "" if verdict == "good" else ": writing will soon stop; free space or move the node"))
+
+
+def _journal(host: Host, papers: Papers) -> tuple[int, dict[str, int]]:
+    """The time of the newest entry and every log's size."""
+    newest_us, sizes = 0, {}
+    if not host.files.exists(papers.directory / JOURNAL_FILE):
+        return 0, {}
+    with closing(JournalReader(host, papers.directory / JOURNAL_FILE)) as reader:
+        for origin in reader.origins():
+            sizes[origin] = size = reader.size(origin)
+            entry = decode(reader.entry(origin, size - 1), origin, size - 1) if size else None
+            if entry is not None:
+                newest_us = max(newest_us, from_instant(entry.recorded_at))
+    return newest_us, sizes
+
+
+def _clock(host: Host, newest_us: int) -> Iterator[Observation]:
+    now_us = host.now_us()
+    if newest_us > now_us + limits.CLOCK_AHEAD_SECONDS_MAX * 1_000_000:
+        yield Observation("clock", "bad", (
+            f"The clock shows {instant(now_us)}, but the newest entry is of {instant(newest_us)}: set the clock. "
+            "The order of entries is safe, their times are not."))
+    else:
+        yield Observation("clock", "good", f"{instant(now_us)}, not behind the newest entry")
+
+
+def _place(host: Host, papers: Papers, sizes: dict[str, int]) -> Iterator[Observation]:
+    moved = guard.moved(host, papers.directory / GENERATION_FILE)
+    yield Observation("place", "bad" if moved else "good", moved or "The directory is the one that was made here")
+    yield Observation("log", "good", f"{sizes.get(papers.origin, 0):,} entries of {papers.origin}, {len(sizes)} logs in all")
+
+
+def _vaults(host: Host, papers: Papers, sizes: dict[str, int]) -> Iterator[Observation]:
+    if not papers.configuration.vaults:
+        yield Observation("vault", "bad", "There is no vault: after an attack nothing could be recovered.")
+    for uri in papers.configuration.vaults:
+        try:
+            vault = open_vault(host, uri)
+            held = VaultWitness(vault).largest_size(papers.origin)
+        except NirantarError as reason:
+            yield Observation("vault", "bad", str(reason))
+            continue
+        own = sizes.get(papers.origin, 0)
+        if held > own:
+            yield Observation("vault", "bad", f"{vault.location} holds {held:,} entries, this node {own:,}: rolled back?")
+        elif held < own:
+            yield Observation("vault", "caution", f"{vault.location} lacks {own - held:,} entries; serve to seal them")
+        else:
+            yield Observation("vault", "good", f"{vault.location} holds every entry")
+        if vault.warning:
+            yield Observation("vault", "caution", f"{vault.location} is {vault.warning}")

@@ -1,0 +1,82 @@
+"""`nirantar recover`: the hospital from a vault and the recovery identity, on a clean directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from nirantar.app.recovering import RecoveryReport, recover as recover_node
+from nirantar.app.vaults import open_vault
+from nirantar.cli import terminal
+from nirantar.cli.identity_file import read_identity
+from nirantar.host.real import RealHost
+
+
+def recover(
+    directory: Path,
+    *,
+    vault: list[str],
+    identity: Path,
+    node: str | None = None,
+    at: str | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Build a node in the empty DIRECTORY from nothing but a vault and the recovery identity.
+
+    Every entry is decrypted, hashed and compared with what the lost nodes signed. The new node has a new name and key,
+    since the old key counts as stolen. Exit code 1 means that something the vault promised is missing or altered: the
+    report names it, and the rest is usable.
+
+    Example: `nirantar recover /srv/new --vault file:///mnt/vault --identity recovery-identity.txt`
+
+    Parameters
+    ----------
+    directory
+        A new or empty directory.
+    vault
+        The vault's URI; several are tried in turn for each object.
+    identity
+        The file that `nirantar init` wrote.
+    node
+        The new node's name; by default the old one's with -r and a number.
+    at
+        Show the hospital as of this time, e.g. 2026-11-23T07:00:00+05:30. Later entries are kept as evidence only.
+    json
+        Report as one JSON object.
+    """
+    host = RealHost()
+    key = read_identity(host, identity)
+    with terminal.progress("Reading the vault") as reading, terminal.progress("Folding") as folding:
+        report = recover_node(
+            host, [open_vault(host, uri) for uri in vault], vault, key, directory.absolute(), node=node, at=at,
+            reading=reading, folding=folding,
+        )
+    if json:
+        terminal.print_json(report)
+    else:
+        _print(report, directory)
+    if not report.ok:
+        raise SystemExit(terminal.EXIT_DAMAGE)
+
+
+def _print(report: RecoveryReport, directory: Path) -> None:
+    terminal.print_table(
+        f"{report.hospital}, recovered from {', '.join(report.vaults)}",
+        ("log", "entries", "proven by signature", "lost", "folded"),
+        [(each.origin, f"{each.entries:,}", f"{each.proven:,}", f"{each.lost:,}", f"{each.folded:,}") for each in report.logs],
+    )
+    total = sum(count for kind, count in report.resources.items() if not kind.startswith("Nirantar"))
+    terminal.print_facts("Result", [
+        ("resources", f"{total:,} of {len(report.resources)} types"),
+        ("time", f"{report.seconds_reading:.2f} s reading and proving, {report.seconds_folding:.2f} s folding"),
+        ("new node", f"{report.node} in {directory}"),
+    ])
+    for finding in report.findings:
+        terminal.bad(f"{finding.where}: {finding.what}")
+    if report.ok:
+        terminal.good("Complete: every entry is there, and every one is proven.")
+        terminal.note(f"Next: nirantar serve {directory}")
+    else:
+        terminal.bad("Not complete. What is named above is missing or altered; everything else is proven and usable.")
