@@ -79,7 +79,7 @@ def test_changed_cosigned_notes_do_not_say_more(data: bytes) -> None:
 @settings(derandomize=True, deadline=None, max_examples=600)
 @given(changes(PROOF))
 def test_changed_proof_files_do_not_verify(data: bytes) -> None:
-    """A changed proof file verifies only if the change is outside the proof: extra data, unknown signatures."""
+    """A changed proof file verifies only if the change is outside it: extra data, unknown signatures."""
     try:
         proof = LogProof.parse(data)
         checkpoint = proof.verify(LEAVES[6], LOG.verifier)

@@ -142,7 +142,7 @@ def test_changed_inclusion_proofs_do_not_verify(
 def test_changed_sizes_do_not_move_an_entry(entry: tuple[int, int], other: int) -> None:
     """Under a wrong tree size a proof at most says what is true: this leaf, at this index.
 
-    The verifier cannot see every wrong size (the shape above a leaf is the same for several), so the size must come
+    The verifier cannot see every wrong size (several have the same shape above a leaf), so the size must come
     from the signed checkpoint; but no size makes the proof good for another leaf.
     """
     index, size = entry

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
 
 from nirantar.errors import InvalidInput, ProofInvalid
@@ -17,8 +18,8 @@ from nirantar.tlog.strict_base64 import decode_base64
 WITNESS = "witness.example.org+b8a2cf20+BFLN3yikSfFkVAJtrnh/CiY3Zozkoy7clp+P7XB28qUN"
 WITNESS_NOTE = (
     "rome2026h1.example.org\n300\nlCkHUpkmVBEms2r2T1K6Og69+wUuuN3MIEW1/ezu2v0=\n\n"
-    "— witness.example.org uKLPIAAAAABpVGeAhm2bOvKc3LaB9PFN1ruG19Y5yqslmcAAbhftnn1Zznmo0LXFZq4LGvqKqLX8jWlwLKasxEGT"
-    "LIqAVusneCBmBw==\n"
+    "— witness.example.org uKLPIAAAAABpVGeAhm2bOvKc3LaB9PFN1ruG19Y5yqslmcAAbhftnn1Zznmo0LXFZq4LGvqKqLX8jW"
+    "lwLKasxEGTLIqAVusneCBmBw==\n"
 )
 MIRROR = "mirror.example.org+3fb148ef+BAAjjch9GyYz0sJsJx7ALhbdAtz2ov0unbzSl1vMp94O"
 
@@ -46,8 +47,8 @@ def test_ml_dsa_signed_message() -> None:
     """The ML-DSA form signs C2SP's structure, byte for byte, and not the extension lines."""
     name, origin = b"witness.example/ml", b"log.nirantar.example/node-1"
     message = b"".join(
-        (b"subtree/v1\n\x00", struct.pack(">B", len(name)), name, struct.pack(">QB", TIME, len(origin)), origin,
-         struct.pack(">QQ", 0, 257), bytes(range(32)))
+        (b"subtree/v1\n\x00", struct.pack(">B", len(name)), name, struct.pack(">QB", TIME, len(origin)),
+        origin,  struct.pack(">QQ", 0, 257), bytes(range(32)))
     )  # fmt: skip
     signature = MLDSA44PrivateKey.from_seed_bytes(bytes(range(64, 96))).sign(message)
     assert len(signature) == 2420
@@ -100,7 +101,7 @@ def test_cosigned_checkpoint_opens(cosigner: Cosigner) -> None:
 
 @COSIGNERS
 def test_bad_cosignatures(cosigner: Cosigner) -> None:
-    """A known cosigner's line with any part changed rejects the note: time, signature, length, or the head."""
+    """A known cosigner's line with any part changed rejects the note: time, signature, length, head."""
     good = cosigner.cosign(CHECKPOINT, TIME)
     other = Checkpoint(CHECKPOINT.origin, 258, CHECKPOINT.root_hash)
     bad = (
@@ -134,6 +135,15 @@ def test_only_checkpoints_are_cosigned(cosigner: Cosigner) -> None:
     for time_seconds in (-1, 2**63):
         with pytest.raises(InvalidInput):
             cosigner.cosign(CHECKPOINT, time_seconds)
+
+
+def test_time_beyond_the_format() -> None:
+    """A time over 2**63 - 1 is refused although the key did sign it."""
+    key = Ed25519PrivateKey.from_private_bytes(bytes(range(32, 64)))
+    for time_seconds, taken in ((2**63 - 1, True), (2**63, False)):
+        signature = key.sign(f"cosignature/v1\ntime {time_seconds}\n{CHECKPOINT.text}".encode())
+        stamped = time_seconds.to_bytes(8, "big") + signature
+        assert ED25519_COSIGNER.verifier.verifies(CHECKPOINT.text.encode(), stamped) is taken
 
 
 def test_origin_too_long_for_ml_dsa() -> None:

@@ -27,8 +27,8 @@ LOG_LINE = (
     f"— {ORIGIN} qToa5BEVA2rruVbsvlutPhM1wTzvC2kfq3v4mWZ9kBGA2tPWheF0xegFnro4Yx14s4umb+IcVpAWtMUrwC6UdK/s+Ak="
 )
 WITNESS_LINE = (
-    "— witness.nirantar.example/w1 Pdb5VgAAAABpIvpgHeSUV5HJ1GIvDomnJ45TOyF6zdiUUDbi64Ln6xAC/Q9OC1L1agv4bPIj5mN5"
-    "nrH9NR1P4F9QcISMJiYIt30KCg=="
+    "— witness.nirantar.example/w1 Pdb5VgAAAABpIvpgHeSUV5HJ1GIvDomnJ45TOyF6zdiUUDbi64Ln6xAC/Q9OC1L1agv4"
+    "bPIj5mN5nrH9NR1P4F9QcISMJiYIt30KCg=="
 )
 CHECKPOINT_TEXT = f"{ORIGIN}\n257\nHtoEmkNR2G92JSvX7At3Rq11t/oDFq1fVB29pFijEsQ=\n"
 NOTE = f"{CHECKPOINT_TEXT}\n{LOG_LINE}\n{WITNESS_LINE}\n".encode()
