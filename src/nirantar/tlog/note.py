@@ -46,7 +46,7 @@ class Note:
 
     @classmethod
     def parse(cls, data: bytes) -> Note:
-        """Read a note. Raises ProofInvalid when it is not one, or over NOTE_BYTES_MAX or NOTE_SIGNATURES_MAX."""
+        """Read a note. Raises ProofInvalid when it is none, or over NOTE_BYTES_MAX or NOTE_SIGNATURES_MAX."""
         if len(data) > NOTE_BYTES_MAX:
             raise ProofInvalid(f"A signed note is longer than NOTE_BYTES_MAX = {NOTE_BYTES_MAX} bytes.")
         try:

@@ -1,4 +1,4 @@
-"""The text forms of keys that sign notes: `name+id+key` (C2SP signed-note) and Go's private form (sumdb/note)."""
+"""The text forms of keys that sign notes: C2SP signed-note's vkey, and Go's private form (sumdb/note)."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class VerifierKey:
 
     @classmethod
     def parse(cls, vkey: str) -> VerifierKey:
-        """Read the text form. Raises InvalidInput for a key that is malformed, mangled or of an unknown kind."""
+        """Read the text form. Raises InvalidInput for one that is malformed, mangled or unknown in kind."""
         name, key_id, material = _parts(vkey, "verifier key")
         key = cls(name, material[0], material[1:])
         if key.key_id != key_id:

@@ -128,7 +128,7 @@ class TileHashReader:
             return known
         width = tile_width(level, index, self._tree_size)
         data = self._read_tile(level, index, width)
-        if len(data) not in (width * HASH_BYTES, TILE_WIDTH * HASH_BYTES):
+        if len(data) % HASH_BYTES or not width <= len(data) // HASH_BYTES <= TILE_WIDTH:
             raise Damaged(
                 f"{Tile(level, index, width).path} has {len(data)} bytes instead of {width * HASH_BYTES}."
             )

@@ -208,6 +208,19 @@ def test_equal_sizes_need_equal_roots_and_no_proof() -> None:
         verify_consistency(8, 8, (eight,), eight, eight)
 
 
+def test_a_proof_has_the_length_of_its_tree() -> None:
+    """Hashes that lead to the right root are refused when the claimed sizes need more or fewer of them."""
+    roots = [bytes.fromhex(top) for top in REFERENCE_ROOTS]
+    first, last = inclusion_proof(0, 8, REFERENCE), inclusion_proof(7, 8, REFERENCE)
+    for leaf, index, size, proof in ((0, 0, 16, first), (7, 3, 4, last)):
+        with pytest.raises(ProofInvalid):
+            verify_inclusion(REFERENCE_LEAVES[leaf], index, size, proof, roots[8])
+    for sizes, claimed in (((1, 8), (1, 16)), ((7, 8), (3, 4))):
+        proof = consistency_proof(*sizes, REFERENCE)
+        with pytest.raises(ProofInvalid):
+            verify_consistency(*claimed, proof, roots[sizes[0]], roots[sizes[1]])
+
+
 def test_verifiers_refuse_hashes_of_another_length() -> None:
     """A proof whose hashes are cut elsewhere but join to the same bytes does not verify."""
     top, (left, right) = bytes.fromhex(REFERENCE_ROOTS[2]), REFERENCE_LEAVES[:2]
