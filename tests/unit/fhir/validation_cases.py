@@ -233,9 +233,9 @@ GOOD: Final[dict[str, Json]] = {
 
 BAD: Final[dict[str, tuple[Json, str]]] = {
     # names and JSON types
-    "unknown resource type": (changed(PATIENT, "resourceType", "Pateint"), "resourceType"),
-    "no resource type": (changed(PATIENT, "resourceType", REMOVE), "resourceType"),
-    "abstract resource type": (changed(PATIENT, "resourceType", "DomainResource"), "resourceType"),
+    "unknown resource type": (changed(PATIENT, "resourceType", "Pateint"), "Resource.resourceType"),
+    "no resource type": (changed(PATIENT, "resourceType", REMOVE), "Resource.resourceType"),
+    "abstract resource type": (changed(PATIENT, "resourceType", "DomainResource"), "Resource.resourceType"),
     "unknown element": (changed(PATIENT, "bloodGroup", "O"), "Patient.bloodGroup"),
     "unknown element below": (changed(PATIENT, "name", 0, "middle", "x"), "Patient.name[0].middle"),
     "element of R5": (
