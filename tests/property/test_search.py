@@ -93,7 +93,7 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
 
 
 @given(type=TYPES, pairs=st.lists(st.tuples(NAMES | st.text(max_size=8), TEXTS), max_size=5), strict=st.booleans())
-@settings(derandomize=True, max_examples=500)
+@settings(derandomize=True, max_examples=250)
 def test_any_search_is_understood_or_refused(type: str, pairs: list[tuple[str, str]], strict: bool) -> None:
     """Nothing but InvalidInput; what is understood can be asked of a resource and written canonically."""
     with suppress(InvalidInput):

@@ -44,7 +44,7 @@ def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, 
 
 
 @given(resource=RESOURCES)
-@settings(derandomize=True, max_examples=300)
+@settings(derandomize=True, max_examples=150)
 def test_only_links_change(resource: dict[str, Any]) -> None:
     """Every leaf that is not a mapped link under a link's key is the same, decimals digit by digit."""
     before = ENCODER.encode(resource)
@@ -92,7 +92,7 @@ ENTRIES = st.fixed_dictionaries(
     kind=st.sampled_from(["transaction", "batch"]),
     matched=st.booleans(),
 )
-@settings(derandomize=True, max_examples=500)
+@settings(derandomize=True, max_examples=200)
 def test_any_bundle_is_planned_or_refused(entries: list[Any], kind: str, matched: bool) -> None:
     """Nothing but InvalidInput; a planned transaction writes each resource once and leaves no urn behind."""
     with suppress(InvalidInput):
@@ -113,7 +113,7 @@ def test_any_bundle_is_planned_or_refused(entries: list[Any], kind: str, matched
 
 
 @given(resource=RESOURCES, type=st.sampled_from(["Patient", "Observation", "Group", "Provenance", "Appointment", "X"]))
-@settings(derandomize=True, max_examples=300)
+@settings(derandomize=True, max_examples=150)
 def test_any_shape_can_be_indexed_and_filed(resource: dict[str, Any], type: str) -> None:
     """Index and compartment look at unvalidated shapes without failing, and agree with themselves."""
     shaped = {**resource, "resourceType": type}

@@ -27,6 +27,8 @@ _Read = TypeVar("_Read")
 METHOD_ORDER: Final[dict[str, int]] = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3}
 """The order in which FHIR has the operations of a transaction done."""
 
+_ABSOLUTE: Final = ("urn:uuid:", "urn:oid:", "https://", "http://")
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
@@ -147,8 +149,9 @@ def _operation(entry_index: int, entry: Any) -> Operation:
         raise entry_error(entry_index, "required", "is missing.", "request.url")
     _check_form(entry_index, method, target)
     full_url = entry.get("fullUrl")
-    if full_url is not None and (not isinstance(full_url, str) or not full_url):
-        raise entry_error(entry_index, "value", "must be a URL.", "fullUrl")
+    if full_url is not None and (not isinstance(full_url, str) or not full_url.startswith(_ABSOLUTE)):
+        # A relative one would give a new meaning to references to a resource that is here already.
+        raise entry_error(entry_index, "value", "must be an absolute URL: urn:uuid:, urn:oid: or http(s).", "fullUrl")
     condition = target.query or None
     where = "request.url"
     if method == "POST":

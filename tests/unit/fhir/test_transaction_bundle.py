@@ -93,6 +93,7 @@ def test_entries_are_read_with_all_that_they_ask() -> None:
         (entry("PUT", "Patient/1", patient(id="2")), "Bundle.entry[1].resource.id"),
         (entry("PUT", "Patient/1", patient()), "Bundle.entry[1].resource.id"),
         (entry("POST", "Patient", patient(), ""), "Bundle.entry[1].fullUrl"),
+        (entry("POST", "Patient", patient(), "Patient/5"), "Bundle.entry[1].fullUrl"),
         (entry("POST", "Patient", patient(), URN), "Bundle.entry[1]"),
         (entry("DELETE", "Group/1"), "Bundle.entry[1]"),
         (entry("POST", "Patient", patient(), ifNoneExist="identifier=a"), "Bundle.entry[1]"),
