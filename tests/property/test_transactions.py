@@ -15,8 +15,8 @@ from nirantar.errors import InvalidInput
 from nirantar.fhir.compartment import patient_of, patients_of
 from nirantar.fhir.references import references_in, rewrite_references
 from nirantar.fhir.search_parameters import extract
-from nirantar.fhir.transaction_bundle import parse_transaction
-from nirantar.fhir.transaction_plan import Assigned, plan, reference_mapping, resource_to_write
+from nirantar.fhir.transaction_bundle import parse_transaction, reference_mapping
+from nirantar.fhir.transaction_plan import Assigned, plan, resource_to_write
 
 MAPPING = {"urn:uuid:1": "Patient/one", "urn:uuid:2": "Patient/two"}
 TEXTS = st.sampled_from([*MAPPING, "urn:uuid:3", "Patient/1", "#x"]) | st.text(max_size=5)
