@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from itertools import pairwise
 from urllib.parse import parse_qsl
 
@@ -18,7 +18,10 @@ from nirantar.fhir.search_parameters import extract, search_parameters_of
 from nirantar.fhir.search_query import SearchQuery, parse_condition, parse_query
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MOMENTS = st.datetimes(min_value=datetime(1, 1, 3), max_value=datetime(9999, 12, 29))
+DAYS = st.integers(date(1, 1, 3).toordinal(), date(9999, 12, 29).toordinal())
+MOMENTS = st.builds(
+    lambda day, clock: datetime.combine(date.fromordinal(day), clock, tzinfo=UTC), DAYS, st.times()
+)
 OFFSETS = st.integers(-13 * 60, 14 * 60)
 TYPES = st.sampled_from(["Patient", "Observation", "Encounter", "Provenance", "NirantarNode", "MedicationRequest"])
 NAMES = st.sampled_from(
@@ -43,7 +46,7 @@ def test_a_moment_is_the_same_number_whatever_its_offset(moment: datetime, minut
 @settings(derandomize=True)
 def test_a_vaguer_date_spans_the_sharper_one(moment: datetime) -> None:
     """Year ⊇ month ⊇ day ⊇ second, and the ranges are never empty."""
-    text = moment.replace(microsecond=0).isoformat() + "+05:30"
+    text = moment.replace(microsecond=0, tzinfo=timezone(timedelta(hours=5.5))).isoformat()
     ranges = [range_of(text[:4]), range_of(text[:7]), range_of(text[:10]), range_of(text)]
     for outer, inner in pairwise(ranges):
         assert outer[0] <= inner[0] < inner[1] <= outer[1]
@@ -93,7 +96,7 @@ def test_normalising_twice_changes_nothing(text: str) -> None:
 
 
 @given(type=TYPES, pairs=st.lists(st.tuples(NAMES | st.text(max_size=8), TEXTS), max_size=5), strict=st.booleans())
-@settings(derandomize=True, max_examples=500)
+@settings(derandomize=True, max_examples=250)
 def test_any_search_is_understood_or_refused(type: str, pairs: list[tuple[str, str]], strict: bool) -> None:
     """Nothing but InvalidInput; what is understood can be asked of a resource and written canonically."""
     with suppress(InvalidInput):

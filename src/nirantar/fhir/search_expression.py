@@ -131,7 +131,4 @@ def _named(
 ) -> list[Route]:
     """One route for each JSON name that the last element may have."""
     path = ".".join([root, *(step.element for step in before), element])
-    return [
-        Route((*before, Step(element + suffix, where)), target, presence)
-        for suffix in _CHOICES.get(path, ("",))
-    ]
+    return [Route((*before, Step(element + suffix, where)), target, presence) for suffix in _CHOICES.get(path, ("",))]

@@ -7,6 +7,7 @@ Source: R4 http §3.1.0.11, bundle §2.36.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +28,9 @@ _Read = TypeVar("_Read")
 METHOD_ORDER: Final[dict[str, int]] = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3}
 """The order in which FHIR has the operations of a transaction done."""
 
+_REST_URL = re.compile(r"https?://.+/([A-Z][A-Za-z]{0,63})/([A-Za-z0-9.-]{1,64})")
+_ABSOLUTE: Final = ("urn:uuid:", "urn:oid:", "https://", "http://")
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
@@ -34,8 +38,8 @@ class Operation:
 
     `condition` is the search of `ifNoneExist` for a POST, else that of a PUT, PATCH or DELETE without an id.
     `if_match` and `if_none_match` are version ids, the latter perhaps `*`. For a GET, `target` says what to read.
-    After `transaction_plan.plan`, `id` is known unless the condition of a DELETE or PATCH matched nothing, and `exists` says that the
-    condition matched: a POST then writes nothing and its answer is the resource that is there.
+    After `transaction_plan.plan`, `id` is known unless the condition of a DELETE or PATCH matched nothing, and `exists`
+    says that the condition matched: a POST then writes nothing and its answer is the resource that is there.
     """
 
     entry_index: int
@@ -147,8 +151,9 @@ def _operation(entry_index: int, entry: Any) -> Operation:
         raise entry_error(entry_index, "required", "is missing.", "request.url")
     _check_form(entry_index, method, target)
     full_url = entry.get("fullUrl")
-    if full_url is not None and (not isinstance(full_url, str) or not full_url):
-        raise entry_error(entry_index, "value", "must be a URL.", "fullUrl")
+    if full_url is not None and (not isinstance(full_url, str) or not full_url.startswith(_ABSOLUTE)):
+        # A relative one would give a new meaning to references to a resource that is here already.
+        raise entry_error(entry_index, "value", "must be an absolute URL: urn:uuid:, urn:oid: or http(s).", "fullUrl")
     condition = target.query or None
     where = "request.url"
     if method == "POST":
@@ -242,7 +247,7 @@ def _conditional_references(operation: Operation, explained: set[str | None]) ->
     for reference in references_in(operation.resource):
         if is_urn(reference):
             if reference not in explained and reference.partition("#")[0] not in explained:
-                raise entry_error(entry_index, "not-found", "refers to a urn that is no entry's fullUrl here.", "resource")
+                raise entry_error(entry_index, "not-found", "refers to a urn that is no entry's fullUrl.", "resource")
             continue
         condition = condition_of(reference)
         if condition is not None:
@@ -251,3 +256,26 @@ def _conditional_references(operation: Operation, explained: set[str | None]) ->
             if query is not None:
                 found.append(ConditionalReference(entry_index, reference, query))
     return found
+
+
+def reference_mapping(operations: Iterable[Operation]) -> dict[str, str]:
+    """What the references of a planned transaction mean: fullUrl → `Type/id`.
+
+    A fullUrl that is a server's URL (`https://elsewhere/Patient/7`) also gives its relative form, because references
+    between entries may be written so. Raises ResourceInvalid where that form would mean two resources. The writer adds
+    the conditional references, text → `Type/id`.
+    """
+    mapping: dict[str, str] = {}
+    for operation in operations:
+        if operation.full_url is None or operation.resource is None or operation.id is None:
+            continue
+        meant = f"{operation.type}/{operation.id}"
+        names = [operation.full_url]
+        elsewhere = _REST_URL.fullmatch(operation.full_url)
+        if elsewhere is not None:
+            names.append(f"{elsewhere.group(1)}/{elsewhere.group(2)}")
+        for name in names:
+            if mapping.setdefault(name, meant) != meant:
+                text = "ends like another entry's, so a relative reference to it is ambiguous. Use urn:uuid: URLs."
+                raise entry_error(operation.entry_index, "duplicate", text, "fullUrl")
+    return mapping

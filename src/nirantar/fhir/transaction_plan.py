@@ -1,12 +1,11 @@
-"""A transaction's operations in order, with their ids, and what its references then mean.
+"""A transaction's operations in FHIR's order, with their ids.
 
 This runs inside the single writer, because only there can a condition (`ifNoneExist`, `PUT Patient?identifier=…`) be
-resolved without a race. Source: R4 http §3.1.0.11.2, bundle §2.36.4.
+resolved without a race. Source: R4 http §3.1.0.11.2.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -15,8 +14,6 @@ from nirantar.errors import Issue, ResourceInvalid
 from nirantar.fhir.references import rewrite_references
 from nirantar.fhir.transaction_bundle import METHOD_ORDER, Operation, Request, entry_error
 from nirantar.limits import ISSUES_MAX
-
-_REST_URL = re.compile(r"https?://.+/([A-Z][A-Za-z]{0,63})/([A-Za-z0-9.-]{1,64})")
 
 
 class Assigned(NamedTuple):
@@ -57,29 +54,6 @@ def _check_identities(planned: Iterable[Operation]) -> None:
                 clashes.extend(entry_error(operation.entry_index, "duplicate", text).issues())
     if clashes:
         raise ResourceInvalid(tuple(clashes[:ISSUES_MAX]))
-
-
-def reference_mapping(operations: Iterable[Operation]) -> dict[str, str]:
-    """What the references of a planned transaction mean: fullUrl → `Type/id`.
-
-    A fullUrl that is a server's URL (`https://elsewhere/Patient/7`) also gives its relative form, because references
-    between entries may be written so. Raises ResourceInvalid where that form would mean two resources. The writer adds
-    the conditional references, text → `Type/id`.
-    """
-    mapping: dict[str, str] = {}
-    for operation in operations:
-        if operation.full_url is None or operation.resource is None or operation.id is None:
-            continue
-        meant = f"{operation.type}/{operation.id}"
-        names = [operation.full_url]
-        elsewhere = _REST_URL.fullmatch(operation.full_url)
-        if elsewhere is not None:
-            names.append(f"{elsewhere.group(1)}/{elsewhere.group(2)}")
-        for name in names:
-            if mapping.setdefault(name, meant) != meant:
-                text = "ends like another entry's, so a relative reference to it is ambiguous. Use urn:uuid: URLs."
-                raise entry_error(operation.entry_index, "duplicate", text, "fullUrl")
-    return mapping
 
 
 def resource_to_write(operation: Operation, mapping: Mapping[str, str]) -> dict[str, Any]:

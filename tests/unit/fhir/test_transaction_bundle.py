@@ -8,8 +8,8 @@ import pytest
 
 from nirantar.errors import LimitExceeded, ResourceInvalid
 from nirantar.fhir.search_query import parse_condition
-from nirantar.fhir.transaction_bundle import ConditionalReference, Operation, parse_transaction
-from nirantar.fhir.transaction_plan import Assigned, plan, reference_mapping, resource_to_write
+from nirantar.fhir.transaction_bundle import ConditionalReference, Operation, parse_transaction, reference_mapping
+from nirantar.fhir.transaction_plan import Assigned, plan, resource_to_write
 from nirantar.limits import TRANSACTION_ENTRIES_MAX
 
 URN = "urn:uuid:8f1e"
@@ -37,7 +37,7 @@ def patient(**elements: Any) -> dict[str, Any]:
     return {"resourceType": "Patient", **elements}
 
 
-def number(entry_index: int, operation: Operation) -> Assigned:
+def number(entry_index: int, _operation: Operation) -> Assigned:
     """New ids that show which entry they are for."""
     return Assigned(f"new{entry_index}")
 
@@ -93,6 +93,7 @@ def test_entries_are_read_with_all_that_they_ask() -> None:
         (entry("PUT", "Patient/1", patient(id="2")), "Bundle.entry[1].resource.id"),
         (entry("PUT", "Patient/1", patient()), "Bundle.entry[1].resource.id"),
         (entry("POST", "Patient", patient(), ""), "Bundle.entry[1].fullUrl"),
+        (entry("POST", "Patient", patient(), "Patient/5"), "Bundle.entry[1].fullUrl"),
         (entry("POST", "Patient", patient(), URN), "Bundle.entry[1]"),
         (entry("DELETE", "Group/1"), "Bundle.entry[1]"),
         (entry("POST", "Patient", patient(), ifNoneExist="identifier=a"), "Bundle.entry[1]"),
