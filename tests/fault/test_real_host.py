@@ -64,9 +64,7 @@ def place(tmp_path: Path) -> Path:
 
 def test_exit_ends_at_once_with_its_code() -> None:
     """exit runs no handler and no finally, prints the reason, and its code tells a service manager to restart."""
-    done = run(
-        "try:\n    host.exit('the journal was not fsynced')\nfinally:\n    print('cleaned up')", Path("/")
-    )
+    done = run("try:\n    host.exit('the journal was not fsynced')\nfinally:\n    print('cleaned up')", Path("/"))
     assert done.returncode == EXIT_BROKEN_PROMISE == 70
     assert done.stdout == ""
     assert done.stderr == "nirantar: the journal was not fsynced\n"
@@ -74,9 +72,7 @@ def test_exit_ends_at_once_with_its_code() -> None:
 
 def test_a_killed_process_lets_go_of_its_lock(place: Path) -> None:
     """While a process holds the lock another is refused; kill -9 frees it."""
-    program = (
-        PRELUDE + "with host.files.lock(place / 'lock'):\n    print('held', flush=True)\n    sys.stdin.read()"
-    )
+    program = PRELUDE + "with host.files.lock(place / 'lock'):\n    print('held', flush=True)\n    sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", program, str(place)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as holder:
@@ -102,6 +98,32 @@ def test_no_room_is_disk_full_and_leaves_nothing(place: Path, operation: str) ->
         place,
     )
     assert done.stdout.splitlines() == ["DiskFull", "[]", "done"], done.stderr
+
+
+def test_an_append_without_room_adds_nothing(place: Path) -> None:
+    """A line that does not fit is not half there: the next one begins where the last whole one ended."""
+    done = run(
+        "import resource\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
+        "attempt(lambda: host.files.append(place / 'a', b'x' * 6_000))\n"
+        "attempt(lambda: host.files.append(place / 'a', b'y' * 6_000))\n"
+        "attempt(lambda: host.files.append(place / 'a', b'z' * 4_000))\n",
+        place,
+    )
+    assert done.stdout.splitlines() == ["done", "DiskFull", "done"], done.stderr
+    assert (place / "a").read_bytes() == b"x" * 6_000 + b"z" * 4_000
+
+
+def test_a_file_restored_in_place_has_another_identity(place: Path) -> None:
+    """Deleted and written again at once, a file often gets its old inode number: the generation still differs, on
+    every file system that has one."""
+    files = RealHost().files
+    seen = set()
+    for _ in range(5):
+        files.append(place / "a", b"generation 1")
+        seen.add(files.identity(place / "a"))
+        files.remove(place / "a")
+    assert len(seen) == 5
 
 
 @pytest.mark.parametrize(
@@ -154,8 +176,7 @@ def test_vault_objects_are_read_only_and_private(place: Path) -> None:
     vault = DirectoryVault.create(RealHost(), place / "vault")
     vault.put_new("opd-1/live/a", b"")
     modes = [
-        stat.S_IMODE((place / "vault" / part).stat().st_mode)
-        for part in ("", "opd-1", "opd-1/live", "opd-1/live/a")
+        stat.S_IMODE((place / "vault" / part).stat().st_mode) for part in ("", "opd-1", "opd-1/live", "opd-1/live/a")
     ]
     assert modes == [0o750, 0o750, 0o750, 0o440]
 

@@ -91,13 +91,9 @@ def test_off_loses_commits_for_some_seed() -> None:
 
 def test_a_lying_fsync_loses_commits_for_some_seed() -> None:
     """FULL on a disk that lies about the database and its WAL loses acknowledged commits."""
-    assert any(
-        crash(seed, 10_000, "full", lambda path: path.name.startswith("journal.db")).lost for seed in SEEDS
-    )
+    assert any(crash(seed, 10_000, "full", lambda path: path.name.startswith("journal.db")).lost for seed in SEEDS)
 
 
 def test_a_lie_about_another_file_loses_nothing() -> None:
     """The lie is told only where the predicate says so: a view that loses leaves the journal whole."""
-    assert not any(
-        crash(seed, 10_000, "full", lambda path: path.name.startswith("view.db")).lost for seed in SEEDS
-    )
+    assert not any(crash(seed, 10_000, "full", lambda path: path.name.startswith("view.db")).lost for seed in SEEDS)

@@ -51,9 +51,7 @@ def test_every_splice_is_seen_without_an_identity(position: int, value: bytes, r
     assert changed == SEGMENT or header.checkpoint != NOTE or header.leaf_hashes != b"".join(HASHES)
 
 
-@given(
-    entries=st.lists(st.binary(min_size=1, max_size=200).filter(lambda entry: b"\n" not in entry), min_size=1)
-)
+@given(entries=st.lists(st.binary(min_size=1, max_size=200).filter(lambda entry: b"\n" not in entry), min_size=1))
 @settings(derandomize=True, max_examples=50, deadline=None)
 def test_any_entries_come_back(entries: list[bytes]) -> None:
     """Whatever one-line entries go in come out, in order."""

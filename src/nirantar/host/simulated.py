@@ -44,9 +44,7 @@ class SimulatedHost:
 
     def __init__(self, seed: int, *, machine_id: str = "") -> None:
         """Equal seeds behave equally. Without a `machine_id` the seed names the machine."""
-        self._start(
-            seed, 0, machine_id or f"simulated-{seed}", SimulatedDisk(Random(f"{seed}/disk/0")), START_US, 0
-        )
+        self._start(seed, 0, machine_id or f"simulated-{seed}", SimulatedDisk(Random(f"{seed}/disk/0")), START_US, 0)
 
     def _start(
         self, seed: int, boots: int, machine_id: str, disk: SimulatedDisk, wall_us: int, monotonic_us: int
@@ -192,7 +190,7 @@ class SimulatedFiles:
             self._disk.sync_directory(path.parent)
 
     def append(self, path: Path, data: bytes, *, mode: int = 0o600) -> None:
-        """Add at the end, fsync, and fsync the directory of a new file."""
+        """Add at the end, fsync, and fsync of the directory for a new file."""
         with _promises(path):
             made = self._disk.node(path) is None
             if made:
@@ -204,7 +202,7 @@ class SimulatedFiles:
                 self._disk.sync_directory(path.parent)
 
     def identity(self, path: Path) -> str:
-        """The simulated inode, which survives crashes and renames."""
+        """The inode's number."""
         return str(self._disk.file(path).inode)
 
     def read(self, path: Path, start: int = 0, length: int | None = None) -> bytes:
@@ -292,7 +290,5 @@ def _promises(path: Path) -> Iterator[None]:
         if reason.errno == errno.ENOSPC:
             raise DiskFull(f"No room on the simulated disk of {path}") from None
         if reason.errno == errno.EIO:
-            raise FsyncFailed(
-                f"The simulated disk did not confirm {path}; what it holds is unknown"
-            ) from None
+            raise FsyncFailed(f"The simulated disk did not confirm {path}; what it holds is unknown") from None
         raise

@@ -47,9 +47,7 @@ class SimulatedVfs(apsw.VFS):
         """Open or create; a file without a name is SQLite's scratch space and not on the disk."""
         flags[1] = flags[0]
         if name is None:
-            return SimulatedVfsFile(
-                SimulatedDisk(self._random), Path("/"), SimulatedFile(), self._locked, False
-            )
+            return SimulatedVfsFile(SimulatedDisk(self._random), Path("/"), SimulatedFile(), self._locked, False)
         path = Path(name.filename() if isinstance(name, apsw.URIFilename) else name)
         created = False
         if self._disk.node(path) is None and flags[0] & apsw.SQLITE_OPEN_CREATE:

@@ -12,7 +12,6 @@ import errno
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -68,11 +67,14 @@ class _Truncate:
 
 @dataclass(slots=True, eq=False)
 class SimulatedFile:
-    """The bytes of a file (not its name): `content` as programs see it, the rest as the platter has it."""
+    """The bytes of a file (not its name): `content` as programs see it, the rest as the platter has it.
+
+    `inode` is its number: given when the file gets its first name, never to another file.
+    """
 
     content: bytearray = field(default_factory=bytearray)
     mode: int = 0o600
-    inode: int = field(default_factory=count(1).__next__)
+    inode: int = 0
     _durable: bytearray = field(default_factory=bytearray)
     _pending: list[_Write | _Truncate] = field(default_factory=list)
 
@@ -124,6 +126,7 @@ class SimulatedDisk:
         self._nodes: dict[Path, Node] = nodes or {_ROOT: SimulatedDirectory()}
         self._durable: dict[Path, Node] = dict(self._nodes)
         self._pending: list[dict[Path, Node | None]] = []
+        self._files_made = 0
         self._dead = False
         self._discarded = False
         self.operations = 0
@@ -163,6 +166,7 @@ class SimulatedDisk:
                 nodes[path] = found[node]
         disk = SimulatedDisk(random, nodes)
         disk.capacity_bytes = self.capacity_bytes
+        disk._files_made = self._files_made
         return disk
 
     def discard(self) -> None:
@@ -201,6 +205,9 @@ class SimulatedDisk:
         if path in self._nodes:
             raise _error(errno.EEXIST, path)
         self._require_directory(path)
+        if isinstance(node, SimulatedFile) and not node.inode:
+            self._files_made += 1
+            node.inode = self._files_made
         self._step(lambda: self._enter({path: node}))
 
     def rename(self, source: Path, target: Path) -> None:

@@ -53,9 +53,7 @@ def _recipient(text: str) -> object:
         return pyrage.x25519.Recipient.from_str(text)
     except pyrage.RecipientError:
         # Not quoted: what somebody pasted here by mistake may be the identity.
-        raise ConfigInvalid(
-            "A recipient is not an age X25519 recipient: one line that begins with age1"
-        ) from None
+        raise ConfigInvalid("A recipient is not an age X25519 recipient: one line that begins with age1") from None
 
 
 def _identity(text: str) -> pyrage.x25519.Identity:

@@ -30,9 +30,7 @@ _NODE: Final = rf"(?P<node>[a-z][a-z0-9-]{{0,{NODE_NAME_CHARS_MAX - 1}}})"
 _SEGMENT: Final = re.compile(
     rf"{_NODE}/(?P<level>{'|'.join(LEVELS)})/(?P<first>[0-9]{{12}})-(?P<count>[1-9][0-9]{{0,11}})\.segment"
 )
-_TILE: Final = re.compile(
-    rf"{_NODE}/tile/(?P<level>0|[1-9]|[1-5][0-9]|6[0-3])/(?P<number>(?:x[0-9]{{3}}/)*[0-9]{{3}})"
-)
+_TILE: Final = re.compile(rf"{_NODE}/tile/(?P<level>0|[1-9]|[1-5][0-9]|6[0-3])/(?P<number>(?:x[0-9]{{3}}/)*[0-9]{{3}})")
 _ATTACHMENT: Final = re.compile(rf"{_NODE}/attachment/(?P<digest>[0-9a-f]{{64}})")
 _ROSTER: Final = re.compile(r"roster/(?P<serial>[0-9]{8})\.note")
 

@@ -94,9 +94,7 @@ def encode_segment(
     if not entries or len(entries) != len(leaf_hashes):
         raise ValueError("a segment has at least one entry and one leaf hash for each")
     if entries_that_fit(map(len, entries)) != len(entries):
-        raise LimitExceeded(
-            "These entries are too many for one segment (SEGMENT_PLAIN_BYTES_MAX, SEGMENT_ENTRIES_MAX)"
-        )
+        raise LimitExceeded("These entries are too many for one segment (SEGMENT_PLAIN_BYTES_MAX, SEGMENT_ENTRIES_MAX)")
     for position, (entry, leaf_hash) in enumerate(zip(entries, leaf_hashes, strict=True)):
         _check_entry(origin, first_index + position, entry, leaf_hash)
     lines = b"".join(entry + b"\n" for entry in entries)
@@ -182,9 +180,7 @@ def _check_header(header: SegmentHeader, key: str) -> None:
     tree_size = rest.partition("\n")[0]
     if origin != header.origin:
         raise SegmentDamaged(key, "its checkpoint is of another log")
-    if not (
-        tree_size.isascii() and tree_size.isdigit() and len(tree_size) <= 19 and int(tree_size) >= named.end
-    ):
+    if not (tree_size.isascii() and tree_size.isdigit() and len(tree_size) <= 19 and int(tree_size) >= named.end):
         raise SegmentDamaged(key, "its checkpoint does not cover it")
 
 

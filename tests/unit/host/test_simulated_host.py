@@ -83,6 +83,25 @@ def test_replace_leaves_the_old_or_the_new_at_every_crash_point() -> None:
     assert outcomes == {b"old" * 500, b"new" * 900}
 
 
+def test_append_keeps_what_was_there_at_every_crash_point() -> None:
+    """Old bytes are never lost or altered; new ones are there once append returned; a reboot keeps the identity."""
+    for seed in range(30):
+        for step in range(1, 4):
+            host = started(seed)
+            host.files.append(FILE, b"old" * 300)
+            identity = host.files.identity(FILE)
+            host.disk.crash_at = host.disk.operations + step
+            returned = False
+            with host.until_crash():
+                host.files.append(FILE, b"new" * 300)
+                returned = True
+            with host.reboot() as host:
+                content = host.files.read(FILE)
+                assert content.startswith(b"old" * 300)
+                assert not returned or content == b"old" * 300 + b"new" * 300
+                assert host.files.identity(FILE) == identity
+
+
 def test_a_lying_fsync_loses_what_was_promised() -> None:
     """With a disk that lies for a path, a file that was put "durably" is gone or torn for some seed, and only there."""
     lost = 0

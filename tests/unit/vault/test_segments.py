@@ -184,9 +184,7 @@ def test_content_that_does_not_fit_is_named(compressed: bytes, expected: str) ->
 def test_a_ciphertext_that_is_no_age_file_is_damaged() -> None:
     """A header may name anything; what it names must decrypt."""
     junk = b"age-encryption.org/v1\njunk"
-    data = with_header(
-        segment().partition(b"\n\n")[0] + b"\n\n" + junk, ciphertext_sha256=sha256(junk).hexdigest()
-    )
+    data = with_header(segment().partition(b"\n\n")[0] + b"\n\n" + junk, ciphertext_sha256=sha256(junk).hexdigest())
     with pytest.raises(SegmentDamaged, match="age"):
         open_segment(data, [IDENTITY], key=KEY)
 
