@@ -64,10 +64,10 @@ class _State:
 
 
 class MemoryView:
-    """A View that is gone with the process. `series_of_system` as in SqliteView."""
+    """A View that is gone with the process. `number_series` as in SqliteView."""
 
-    def __init__(self, *, series_of_system: Mapping[str, str]) -> None:
-        self._series_of_system = dict(series_of_system)
+    def __init__(self, *, number_series: Mapping[str, str]) -> None:
+        self._series_of_system = dict(number_series)
         self._grants: dict[str, Grant] = {}
         self._committed = _State()
         self._batch: _State | None = None

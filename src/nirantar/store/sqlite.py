@@ -29,21 +29,26 @@ from nirantar.store.sqlite_writing import Writer
 class SqliteView:
     """A View in the file `path`, made if it is not there; of another layout, emptied (positions say so).
 
-    `series_of_system` declares which identifiers carry issued numbers: identifier system -> series ("uhid").
+    `number_series` declares which identifiers carry issued numbers: identifier system -> series ("uhid").
+    `readers` is how many may be out at once; with 0, for a host that allows one connection, reads go through the
+    writer's connection, between batches and in its thread only.
     Raises Damaged where the file is no database, DiskFull and FsyncFailed as the disk does.
     """
 
-    def __init__(self, host: Host, path: Path, *, series_of_system: Mapping[str, str]) -> None:
+    def __init__(
+        self, host: Host, path: Path, *, number_series: Mapping[str, str], readers: int = limits.READERS_MAX
+    ) -> None:
         self._host = host
         self._path = path
         self._grants: Mapping[str, Grant] = {}
         with translated():
             self._connection = host.database(path)
         set_up(self._connection, limits.VIEW_CACHE_BYTES, writer=True)
-        self._writer = Writer(self._connection, series_of_system)
+        self._writer = Writer(self._connection, number_series)
         self._uncommitted = SqliteReader(self._connection)
         self._idle: LifoQueue[apsw.Connection | None] = LifoQueue()
-        for _ in range(limits.READERS_MAX):
+        self._readers = readers
+        for _ in range(readers):
             self._idle.put(None)
         self._closing = Lock()
         self._closed = False
@@ -99,7 +104,12 @@ class SqliteView:
 
     @contextmanager
     def reader(self) -> Iterator[SqliteReader]:
-        """See the port. Waits while limits.READERS_MAX readers are out; Overloaded after READER_WAIT_SECONDS_MAX."""
+        """See the port. Waits while all readers are out; Overloaded after READER_WAIT_SECONDS_MAX."""
+        if not self._readers:
+            if not self._connection.get_autocommit():
+                raise AssertionError("without readers, reads wait for the end of the batch")
+            yield self._uncommitted
+            return
         connection = self._borrow()
         try:
             with translated():
@@ -172,7 +182,7 @@ class SqliteView:
             connection = self._idle.get(timeout=limits.READER_WAIT_SECONDS_MAX)
         except Empty:
             raise Overloaded(
-                f"All {limits.READERS_MAX} readers of the view (READERS_MAX) are busy; try again in a moment."
+                f"All {self._readers} readers of the view (READERS_MAX) are busy; try again in a moment."
             ) from None
         if connection is not None:
             return connection
