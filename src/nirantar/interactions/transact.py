@@ -6,7 +6,7 @@ batch (`transaction.py`). What a caller gets back is durable at the level that w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from hashlib import sha256
@@ -18,7 +18,15 @@ from nirantar.fhir.transaction_bundle import Operation
 from nirantar.fhir.validation import validate
 from nirantar.host.port import Host
 from nirantar.interactions.authorize import Caller, authorize
-from nirantar.interactions.transaction import SYSTEM_TYPE_PREFIX, Durability, Outcome, Purpose, Transaction
+from nirantar.interactions.operations import update
+from nirantar.interactions.transaction import (
+    SYSTEM_TYPE_PREFIX,
+    Durability,
+    Outcome,
+    Purpose,
+    Transaction,
+    searched_references,
+)
 from nirantar.journal.sequencer import Sequencer
 from nirantar.store.port import View
 
@@ -65,7 +73,10 @@ class Transact:
         for operation in operations:
             if operation.type.startswith(SYSTEM_TYPE_PREFIX):
                 raise InvalidInput(f"{operation.type} is not a FHIR resource type.")
+            if operation.method not in ("POST", "PUT", "DELETE"):
+                raise InvalidInput(f"A {operation.method} is not something that is written here.")
         authorize(caller, "write", (each.type for each in operations))
+        authorize(caller, "read", _searched_types(operations))
         if purpose.action == "":
             raise InvalidInput("A transaction needs an action that says what it is for.")
         for operation in operations:
@@ -75,8 +86,7 @@ class Transact:
 
     def submit_system_record(self, caller: Caller, record: dict[str, Any], purpose: Purpose) -> Future[Outcome]:
         """Write a record of our own type (staff account, access-log digest), already checked by its maker."""
-        operation = Operation(method="PUT", type=record["resourceType"], id=record["id"], resource=record)
-        return self._queue(caller, (operation,), purpose)
+        return self._queue(caller, (update(record),), purpose)
 
     def _queue(self, caller: Caller, operations: Sequence[Operation], purpose: Purpose) -> Future[Outcome]:
         key = purpose.idempotency_key
@@ -87,6 +97,15 @@ class Transact:
         if (purpose.durability or self._durability) == "node" or self._confirmations is None:
             return durable
         return _when_in_vault(durable, self._confirmations)
+
+
+def _searched_types(operations: Sequence[Operation]) -> Iterator[str]:
+    """The types that the writer will search: whoever may not read a type may not learn by conditions what is there."""
+    for operation in operations:
+        if operation.condition is not None:
+            yield operation.type
+        if operation.resource is not None:
+            yield from (query.type for query in searched_references(operation.resource).values())
 
 
 def _when_in_vault(durable: Future[Outcome], confirmations: Confirmations) -> Future[Outcome]:

@@ -7,18 +7,29 @@ thread against the uncommitted view, so that two conditional creates of one comm
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 from uuid import UUID, uuid5
 
 import msgspec
 
 from nirantar import limits
-from nirantar.errors import BusinessRule, Conflict, Damaged, LimitExceeded, MultipleMatches, NotFound, VersionConflict
+from nirantar.errors import (
+    BusinessRule,
+    Conflict,
+    Damaged,
+    InvalidInput,
+    LimitExceeded,
+    MultipleMatches,
+    NotFound,
+    VersionConflict,
+)
 from nirantar.fhir import json
 from nirantar.fhir.compartment import patient_of
-from nirantar.fhir.search_query import parse_condition
-from nirantar.fhir.transaction_bundle import Operation, conditional_references, rewrite_references
+from nirantar.fhir.references import condition_of, references_in, rewrite_references
+from nirantar.fhir.search_query import SearchQuery, parse_condition
+from nirantar.fhir.transaction_bundle import Operation
+from nirantar.fhir.transaction_plan import reference_mapping
 from nirantar.host.identifiers import uuid7
 from nirantar.host.port import Host
 from nirantar.host.times import instant
@@ -108,8 +119,8 @@ class Transaction:
 
     def prepare(self, operations: Sequence[Operation]) -> None:
         """Give ids, rewrite references and encode: everything that does not depend on the state."""
-        self._waits_for_writer = any(each.condition or each.if_none_exist for each in operations) or any(
-            conditional_references(each.resource) for each in operations if each.resource is not None
+        self._waits_for_writer = any(each.condition for each in operations) or any(
+            searched_references(each.resource) for each in operations if each.resource is not None
         )
         ids = [each.id or self._new_id(place) for place, each in enumerate(operations)]
         mapping = _reference_mapping(zip(operations, ids, strict=True))
@@ -155,9 +166,12 @@ class Transaction:
         """Turn every condition into an id, then rewrite the references that waited for it."""
         for prepared in self._prepared:
             operation = prepared.operation
-            condition = operation.condition or operation.if_none_exist
-            if condition is not None:
-                found = _match(state, operation.type, condition)
+            if operation.condition is not None:
+                found = _match(state, operation.condition)
+                if found is not None and operation.id not in (None, found):
+                    raise InvalidInput(
+                        f"The condition matches another {operation.type} than the one whose id the resource carries."
+                    )
                 prepared.matched = found is not None
                 prepared.id = found or prepared.id
         mapping = _reference_mapping((each.operation, each.id) for each in self._prepared)
@@ -165,9 +179,9 @@ class Transaction:
             if prepared.resource is None:
                 continue
             wanted = dict(mapping)
-            for reference in conditional_references(prepared.resource):
+            for reference, query in searched_references(prepared.resource).items():
                 if reference not in wanted:
-                    wanted[reference] = _resolve_reference(state, reference)
+                    wanted[reference] = _resolve_reference(state, query)
             prepared.resource = rewrite_references(prepared.resource, wanted)
             prepared.body = json.encode(prepared.resource)
 
@@ -176,16 +190,10 @@ class Transaction:
     ) -> None:
         operation = prepared.operation
         head = state.read(operation.type, prepared.id)
-        if operation.if_none_exist is not None and prepared.matched:
+        if operation.method == "POST" and prepared.matched:
             self._results.append(OperationResult("unchanged", operation.type, prepared.id, head))
             return
-        if operation.method == "POST" and head is not None:
-            raise Conflict(f"{operation.type}/{prepared.id} is already there: update it instead of creating it.")
-        if operation.if_match is not None and (head is None or head.version_id != operation.if_match):
-            raise VersionConflict(
-                f"{operation.type}/{prepared.id} is no longer at version {operation.if_match}: read it again, "
-                "then decide again."
-            )
+        _require_preconditions(prepared, head)
         nothing_there = head is None or head.deleted
         if operation.method == "DELETE":
             if operation.condition is not None and not prepared.matched:
@@ -280,25 +288,49 @@ def _stamp(prepared: _Prepared, version_id: str, recorded_at: str) -> bytes:
 
 def _reference_mapping(operations: Iterable[tuple[Operation, str]]) -> dict[str, str]:
     """What each fullUrl of the transaction will be called: `urn:uuid:...` to `Type/id`."""
-    return {
-        operation.full_url: f"{operation.type}/{id}"
-        for operation, id in operations
-        if operation.full_url is not None and operation.method in ("POST", "PUT")
-    }
+    return reference_mapping(replace(operation, id=id) for operation, id in operations if operation.full_url is not None)
 
 
-def _match(state: ViewReader, resource_type: str, condition: str) -> str | None:
+def _require_preconditions(prepared: _Prepared, head: StoredVersion | None) -> None:
+    """Refuse what the state no longer allows. Raises Conflict, VersionConflict (RFC 9110 §13.1)."""
+    operation = prepared.operation
+    name, there = f"{operation.type}/{prepared.id}", head is not None and not head.deleted
+    if operation.method == "POST" and head is not None:
+        raise Conflict(f"{name} is already there: update it instead of creating it.")
+    if operation.method == "PUT" and operation.condition is not None and there and not prepared.matched:
+        raise Conflict(f"{name} is there, but the condition does not match it.")
+    if operation.if_none_match == "*" and there:
+        raise VersionConflict(f"{name} is already there.")
+    wanted = operation.if_match
+    if wanted is None or (wanted == "*" and there):
+        return
+    if head is None or head.version_id != wanted:
+        raise VersionConflict(f"{name} is no longer at version {wanted}: read it again, then decide again.")
+
+
+def searched_references(resource: dict[str, Any]) -> dict[str, SearchQuery]:
+    """The references of a resource that are searches (`Patient?identifier=...`), each text with what it asks.
+
+    Raises InvalidInput and UnknownSearchParameter for a search that is not understood in full.
+    """
+    found: dict[str, SearchQuery] = {}
+    for reference in references_in(resource):
+        if "?" in reference and (searched := condition_of(reference)) is not None:
+            found[reference] = parse_condition(*searched)
+    return found
+
+
+def _match(state: ViewReader, query: SearchQuery) -> str | None:
     """The id of the one resource that meets a condition, None if none does. Raises MultipleMatches."""
-    page = state.search(parse_condition(resource_type, condition))
+    page = state.search(query)
     if page.next_cursor is not None or len(page.versions) > 1:
-        raise MultipleMatches(f"The condition on {resource_type} matches several resources: make it narrower.")
+        raise MultipleMatches(f"The condition on {query.type} matches several resources: make it narrower.")
     return page.versions[0].id if page.versions else None
 
 
-def _resolve_reference(state: ViewReader, reference: str) -> str:
-    """`Type?condition` as `Type/id`. Raises NotFound when nothing matches, MultipleMatches."""
-    resource_type, _, condition = reference.partition("?")
-    found = _match(state, resource_type, condition)
+def _resolve_reference(state: ViewReader, query: SearchQuery) -> str:
+    """The `Type/id` that a conditional reference means. Raises NotFound when nothing matches, MultipleMatches."""
+    found = _match(state, query)
     if found is None:
-        raise NotFound(f"A conditional reference to {resource_type} matches nothing.")
-    return f"{resource_type}/{found}"
+        raise NotFound(f"A conditional reference to {query.type} matches nothing.")
+    return f"{query.type}/{found}"

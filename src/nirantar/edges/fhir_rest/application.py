@@ -1,0 +1,142 @@
+"""The FHIR API as a Starlette application: one endpoint a path, each a bare ASGI callable.
+
+No middleware stands before a read: an endpoint finds the caller, calls its handler and sends two messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Final
+
+from anyio import to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from nirantar import limits
+from nirantar.edges.fhir_rest.answers import CONTENT_TYPE, Answer, of_error
+from nirantar.edges.fhir_rest.bodies import ClientGone
+from nirantar.edges.fhir_rest.capability import capability_statement
+from nirantar.edges.fhir_rest.exchange import Edge, Exchange
+from nirantar.edges.fhir_rest.headers import bearer_token, require_json_wanted
+from nirantar.edges.fhir_rest.routes import BASE, INTERACTIONS, METADATA, Handler
+from nirantar.edges.fhir_rest.statuses import HttpRefusal
+from nirantar.errors import NotFound
+from nirantar.fhir.definitions import resource_types
+from nirantar.interactions.doors import Doors
+
+_NOT_HERE: Final = "There is nothing at this path. GET /metadata under the FHIR base lists what there is."
+
+
+def fhir_app(doors: Doors) -> Starlette:
+    """The API of one node, to be mounted at its FHIR base; `mounted` does that so that the base itself answers too."""
+    edge = Edge(doors)
+    methods: dict[str, dict[str, Handler]] = {}
+    for each in INTERACTIONS:
+        methods.setdefault(each.path, {})[each.method] = each.handler
+    metadata = _Metadata(doors)
+    routes: list[BaseRoute] = [
+        *(Route(path, _Endpoint(edge, handlers)) for path, handlers in methods.items()),
+        Route(METADATA, _Endpoint(edge, {"GET": metadata.answer}, is_open=True)),
+    ]
+    app = Starlette(routes=routes)
+    app.router.redirect_slashes = False
+    app.router.default = _nothing_here
+    return app
+
+
+def mounted(doors: Doors, base: str = "/fhir") -> list[BaseRoute]:
+    """The routes by which a larger application serves the API at `base`, with and without a slash at the end.
+
+    Starlette's Mount alone does not match the bare base, where FHIR's transactions are posted.
+    """
+    app = fhir_app(doors)
+    return [Mount(base, app), Route(base, _BareBase(app, base))]
+
+
+class _BareBase:
+    """Passes `/fhir` on as `/fhir/`."""
+
+    def __init__(self, app: ASGIApp, base: str) -> None:
+        self._app = app
+        self._base = base
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        root_path = scope.get("root_path", "") + self._base
+        await self._app({**scope, "root_path": root_path, "path": root_path + BASE}, receive, send)
+
+
+class _Endpoint:
+    """All methods of one path."""
+
+    def __init__(self, edge: Edge, handlers: Mapping[str, Handler], *, is_open: bool = False) -> None:
+        self.handlers = dict(handlers)
+        if "GET" in handlers:
+            self.handlers["HEAD"] = handlers["GET"]
+        self._edge = edge
+        self._is_open = is_open
+        self._types = resource_types()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange(self._edge, scope, receive)
+        try:
+            answer = await self._answer(exchange)
+        except ClientGone:
+            return
+        except Exception as error:
+            answer = of_error(error)
+        finally:
+            exchange.release()
+        await _send(answer, scope["method"], send)
+
+    async def _answer(self, exchange: Exchange) -> Answer:
+        scope = exchange.scope
+        handler = self.handlers.get(scope["method"])
+        if handler is None:
+            allowed = ", ".join(self.handlers)
+            raise HttpRefusal(
+                405, "not-supported", f"This path answers {allowed}.", ((b"allow", allowed.encode("ascii")),)
+            )
+        query = scope.get("query_string", b"")
+        if len(query) > limits.REQUEST_QUERY_BYTES_MAX:
+            raise HttpRefusal(
+                414, "too-long",
+                f"The query has more than {limits.REQUEST_QUERY_BYTES_MAX} bytes (REQUEST_QUERY_BYTES_MAX): POST it.",
+            )
+        if not self._is_open:
+            exchange.caller = exchange.edge.doors.credentials.check("token", bearer_token(exchange.headers))
+        require_json_wanted(exchange.headers, query)
+        type = exchange.path.get("type")
+        if type is not None and type not in self._types:
+            raise NotFound("The URL names a resource type that R4 does not have.")
+        return await handler(exchange)
+
+
+class _Metadata:
+    """Answers /metadata; the statement is made once, at the first question."""
+
+    def __init__(self, doors: Doors) -> None:
+        self._doors = doors
+        self._statement: bytes | None = None
+
+    async def answer(self, exchange: Exchange) -> Answer:
+        """GET [base]/metadata"""
+        if self._statement is None:
+            self._statement = await to_thread.run_sync(partial(capability_statement, self._doors.status()))
+        return Answer(200, (CONTENT_TYPE,), self._statement)
+
+
+async def _send(answer: Answer, method: str, send: Send) -> None:
+    headers = list(answer.headers)
+    if answer.status not in (204, 304):
+        headers.append((b"content-length", str(len(answer.body)).encode("ascii")))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if method == "HEAD" else answer.body})
+
+
+async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] != "http":
+        raise HTTPException(404)
+    await _send(of_error(HttpRefusal(404, "not-found", _NOT_HERE)), scope["method"], send)
