@@ -43,7 +43,7 @@ if ! [ "$(.venv/bin/python -c 'import pip, sys; print(sys.prefix, "%d.%d" % sys.
     "$python" -m venv .venv
 fi
 
-pip=(.venv/bin/python -m pip --disable-pip-version-check --no-input --quiet)
+pip=(.venv/bin/python -m pip --disable-pip-version-check --no-input --quiet --quiet)
 started=$SECONDS
 echo "Installing $(cat "${pinned[@]}" | grep -c '==') pinned packages ($list)"
 "${pip[@]}" install --require-hashes --retries 10 "${pinned[@]/#/--requirement=}"
