@@ -76,12 +76,12 @@ def open_view(host: Host, directory: Path, papers: Papers) -> SqliteView:
     path = directory / VIEW_FILE
     series = {papers.configuration.uhid_system: UHID}
     try:
-        view = SqliteView(host, path, series_of_system=series)
+        view = SqliteView(host, path, number_series=series)
     except Damaged:
         for name in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
             if host.files.exists(name):
                 host.files.remove(name)
-        view = SqliteView(host, path, series_of_system=series)
+        view = SqliteView(host, path, number_series=series)
     view.use_grants(papers.roster.by_origin())
     return view
 

@@ -47,7 +47,7 @@ def moved(host: Host, path: Path) -> str | None:
     )
     try:
         generation = msgspec.json.decode(host.files.read(path).splitlines()[1], type=Generation)
-    except (FileNotFoundError, IndexError, msgspec.MsgspecError):
+    except (FileNotFoundError, IndexError, msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return f"The directory has no readable generation file. {advice}"
     if generation.machine_id != host.machine_id:
         return f"The directory was made on another machine. {advice}"

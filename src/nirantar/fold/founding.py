@@ -36,7 +36,7 @@ class FoundingDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Read it back. Raises Damaged."""
         try:
             document = msgspec.json.decode(data, type=cls)
-        except msgspec.MsgspecError as reason:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as reason:
             raise Damaged(f"hospital.json is not a founding document: {reason}") from None
         if document.v != FOUNDING_VERSION:
             raise Damaged(f"hospital.json has format {document.v}; this program reads {FOUNDING_VERSION}.")

@@ -52,7 +52,7 @@ class Roster:
             raise ProofInvalid("A note that the authority signed is not a roster.")
         try:
             grants = msgspec.json.decode(lines[3], type=tuple[Grant, ...])
-        except msgspec.MsgspecError as reason:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as reason:
             raise ProofInvalid(f"A roster's grants cannot be read: {reason}") from None
         return cls(lines[1], int(lines[2]), grants)
 

@@ -111,7 +111,7 @@ class AccessLog:
             if torn:
                 self._host.files.append(path, b"\n")
             for text in reversed(whole.split(b"\n") if newline else []):
-                with suppress(msgspec.MsgspecError):
+                with suppress(msgspec.MsgspecError, UnicodeDecodeError, ValueError):
                     line = _decode(text)
                     return bytes.fromhex(line.chain), line.n
         return START_OF_CHAIN, 0

@@ -28,8 +28,7 @@ from nirantar.fhir import json
 from nirantar.fhir.compartment import patient_of
 from nirantar.fhir.references import condition_of, references_in, rewrite_references
 from nirantar.fhir.search_query import SearchQuery, parse_condition
-from nirantar.fhir.transaction_bundle import Operation
-from nirantar.fhir.transaction_plan import reference_mapping
+from nirantar.fhir.transaction_bundle import Operation, reference_mapping
 from nirantar.host.identifiers import uuid7
 from nirantar.host.port import Host
 from nirantar.host.times import instant

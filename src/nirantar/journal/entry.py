@@ -114,8 +114,11 @@ def decode(data: bytes, origin: str, entry_index: int) -> Entry | None:
         if version > ENTRY_VERSION:
             return None
         return _decoder.decode(upcast(data, version))
-    except msgspec.MsgspecError as reason:
-        raise EntryDamaged(origin, entry_index, f"not an entry of format {ENTRY_VERSION}: {reason}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as reason:
+        # The reason may quote bytes of the entry; its kind does not.
+        raise EntryDamaged(
+            origin, entry_index, f"not an entry of format {ENTRY_VERSION} ({type(reason).__name__})"
+        ) from None
 
 
 def upcast(data: bytes, version: int) -> bytes:
