@@ -21,7 +21,7 @@ def link(target: str) -> dict[str, Any]:
         ({"resourceType": "Observation", "performer": [link("Patient/q")], "subject": link("Patient/p")}, ("p", "q")),
         ({"resourceType": "Observation", "performer": [link("Patient/q")], "subject": link("Group/g")}, ("q",)),
         ({"resourceType": "Condition", "subject": link("Patient/p/_history/3")}, ("p",)),
-        ({"resourceType": "Coverage", "payor": [link("Patient/q")], "beneficiary": link("Patient/p")}, ("p", "q")),
+        ({"resourceType": "Coverage", "policyHolder": link("Patient/q"), "beneficiary": link("Patient/p")}, ("p", "q")),
         ({"resourceType": "Appointment", "participant": [{"actor": link("Practitioner/d")}, {}, {"actor": link("Patient/p")}]}, ("p",)),
         ({"resourceType": "Provenance", "target": [link("Patient/p"), link("Patient/q"), link("Patient/p")]}, ("p", "q")),
         ({"resourceType": "Group", "member": [{"entity": link("Patient/p")}]}, ("p",)),

@@ -90,7 +90,10 @@ def test_a_timing_counts_by_its_outer_limits() -> None:
         ("eb", "2024-04-30", "2024-05", True),
         ("eb", "2024", "2024-05", False),
         ("ap", "2024", "2024-05", True),
-        ("ap", "2023", "2024-05", False),
+        ("ap", "2023", "2024", False),
+        ("ap", "2025", "2024", False),
+        ("ge", "2024", "2024-12", False),
+        ("le", "2024", "2024-01", False),
     ],
 )
 def test_prefixes_compare_ranges(prefix: str, stored: str, asked: str, expected: bool) -> None:

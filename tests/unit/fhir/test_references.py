@@ -39,6 +39,7 @@ def test_names_and_data_that_look_like_links_stay() -> None:
         "identifier": [{"system": URN, "value": URN}],
         "note": [{"text": f"see {URN}"}],
         "subject": {"reference": f"{URN}0"},
+        "performer": [{"reference": "https://x/Binary/7#part"}],
         "value": Decimal("72.50"),
     }
     assert rewrite_references(resource, MAPPING) is resource

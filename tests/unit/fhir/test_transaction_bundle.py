@@ -147,6 +147,17 @@ def test_a_batch_does_not_explain_urns() -> None:
     assert [one.entry_index for one in request.refused] == [1]
 
 
+def test_a_deleted_entry_explains_no_urn() -> None:
+    """Only an entry that leaves a resource behind can be referred to."""
+    with pytest.raises(ResourceInvalid, match="refers to a urn"):
+        parse_transaction(
+            bundle_of(
+                entry("DELETE", "Patient/1", full_url=URN),
+                entry("POST", "Group", {"resourceType": "Group", "member": [{"entity": {"reference": URN}}]}),
+            )
+        )
+
+
 def test_operations_are_done_in_the_order_of_fhir() -> None:
     """DELETE, POST, PUT and PATCH, GET; the order of the Bundle within each; ids only where they are missing."""
     request = parse_transaction(
