@@ -266,14 +266,15 @@ def test_every_command_is_documented() -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    """Whoever adds a setting to the configuration file writes its name, in backquotes, into a document."""
+    """Whoever adds a setting writes its name, in backquotes, into README.md or docs/configuration.md."""
     settings = [(path, field) for path in sorted((ROOT / "src/nirantar/app").rglob("*.py"))
                 for node in ast.walk(TREES[path]) if isinstance(node, ast.ClassDef)
                 if re.search(r"(Configuration|Settings|Config)$", node.name)
                 for field in node.body if isinstance(field, ast.AnnAssign)]
-    text = "\n".join(documents().values())
+    text = "\n".join(text for path, text in documents().items()
+                     if path in {ROOT / "README.md", ROOT / "docs/configuration.md"})
     assert settings
-    none(f"{place(path, field)} `{name}` is in no document" for path, field in settings
+    none(f"{place(path, field)} `{name}` is in neither README.md nor docs/configuration.md" for path, field in settings
          if (name := ast.unparse(field.target)) and f"`{name}`" not in text)
 
 
@@ -299,6 +300,16 @@ def test_every_link_leads_somewhere() -> None:
     none(breaches)
 
 
+def test_every_rfd_is_in_the_table() -> None:
+    """The list of decisions leaves none out, and each file says its number and a state."""
+    index = (ROOT / "docs/rfd/README.md").read_text(encoding="utf-8")
+    decisions = [path for path in (ROOT / "docs/rfd").glob("*.md") if path.name != "README.md"]
+    assert decisions
+    none(f"{place(path)} is not in the table of docs/rfd/README.md" for path in decisions if f"({path.name})" not in index)
+    none(f"{place(path)} does not begin with its number, or has no state" for path in decisions
+         if not re.match(rf"# RFD {path.name[:4]}: .+\n\nState: (proposed|decided|replaced by)", path.read_text("utf-8")))
+
+
 def test_news_fragments_are_named_and_written() -> None:
     """Each file in changes/ has a kind that the changelog knows and a whole sentence in it."""
     kinds = "added|changed|fixed|removed|security"
@@ -314,6 +325,13 @@ def test_committed_text_names_no_machine() -> None:
     machine = re.compile(r"(?<![\w./~-])/(?:work|root|home/[a-z]+|Users/\w+)/|(?:pypi|pythonhosted|npmjs)\.(?:org|com)")
     none(f"{place(path)}:{number} {found[0]}" for path, text in text_files()
          for number, line in enumerate(text.splitlines(), start=1) if (found := machine.search(line)))
+
+
+def test_sources_name_only_documents_that_are_there() -> None:
+    """A docstring that sends the reader to a document sends him to one that he has."""
+    names = {path.name for path in documents()}
+    none(f"{place(path)} names {name}" for path in (*SOURCES, *TESTS) if path != Path(__file__).resolve()
+         for name in re.findall(r"\b[\w-]+\.md\b", path.read_text(encoding="utf-8")) if name not in names)
 
 
 def test_pinned_lists_agree_and_carry_hashes() -> None:
