@@ -1,4 +1,4 @@
-"""The rules of the house, held by a machine: read from the sources as text and syntax, nothing is run.
+"""The rules of the house, held by a machine: read from the sources as text and syntax; only the list of commands is run.
 
 ruff, mypy and import-linter hold the rest (`make check`). A rule stands here when no linter knows it, or when a
 `noqa` must not get round it. Each test collects every breach and fails with their places, so one run shows all.
@@ -12,9 +12,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from nirantar.cli.__main__ import app
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 SOURCES: Final = sorted((ROOT / "src").rglob("*.py"))
 TESTS: Final = sorted((ROOT / "tests").rglob("*.py"))
+ENTRY: Final = ROOT / "src/nirantar/cli/__main__.py"
 TREES: Final = {path: ast.parse(path.read_text(encoding="utf-8")) for path in (*SOURCES, *TESTS)}
 
 LINES_MAX: Final = 400
@@ -125,8 +128,8 @@ def test_no_function_imports_save_one_lazy_loader() -> None:
 
 
 def imported_by(path: Path, known: frozenset[str]) -> frozenset[str]:
-    """The project's modules that a source file names: in imports, or in a string such as a lazy command's
-    "nirantar.cli.drill:run"."""
+    """The project's modules that a source file names: in imports, or, as the command line's entry does with the
+    commands that it loads late, in a string that is the name of a module beside it."""
     named: set[str] = set()
     for node in ast.walk(TREES[path]):
         if isinstance(node, ast.Import):
@@ -134,8 +137,8 @@ def imported_by(path: Path, known: frozenset[str]) -> frozenset[str]:
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
             named.add(node.module)
             named.update(f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("nirantar."):
-            named.add(node.value.partition(":")[0])
+        elif isinstance(node, ast.Constant) and path == ENTRY:
+            named.add(f"nirantar.cli.{node.value}")
     return frozenset(named) & known
 
 
@@ -144,7 +147,7 @@ def test_no_module_is_dead() -> None:
     paths = {module_name(path): path for path in SOURCES}
     known = frozenset(paths)
     reached: set[str] = set()
-    waiting = [name for name in known if name == "nirantar.cli.__main__" or name in SHIPPED_FOR_TESTS]
+    waiting = [module_name(ENTRY), *(known & SHIPPED_FOR_TESTS)]
     while waiting:
         name = waiting.pop()
         if name not in reached:
@@ -250,10 +253,8 @@ def test_no_test_is_skipped_and_nothing_is_mocked() -> None:
 
 
 def commands() -> list[str]:
-    """The names of the commands: one file a command in `cli`; a file that others there import is no command."""
-    paths = {module_name(path): path for path in (ROOT / "src/nirantar/cli").glob("*.py") if path.stem[0] != "_"}
-    support = {name for path in paths.values() for name in imported_by(path, frozenset(paths)) - {module_name(path)}}
-    return sorted(name.rpartition(".")[2].removesuffix("_").replace("_", "-") for name in set(paths) - support)
+    """The names by which the command line knows its commands; none of them is loaded."""
+    return [name for name in app if not name.startswith("-")]
 
 
 def test_every_command_is_documented() -> None:
