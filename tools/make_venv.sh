@@ -7,7 +7,7 @@
 # and without an isolated build environment: so nothing is fetched that the list does not name.
 # PYTHON names the interpreter (python3 by default).
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd -P "$(dirname "${BASH_SOURCE[0]}")/.."
 
 list=${1:?"which list? runtime or dev"}
 python=${PYTHON:-python3}
@@ -37,7 +37,7 @@ fi
 
 # An environment that was interrupted half made, belongs to another Python, or was moved with its folder, is made anew.
 if ! [ "$(.venv/bin/python -c 'import pip, sys; print(sys.prefix, "%d.%d" % sys.version_info[:2])' 2>/dev/null)" \
-        = "$PWD/.venv $version" ] || ! head -n 1 .venv/bin/pip | grep -qF "$PWD/.venv/"; then
+        = "$PWD/.venv $version" ] || ! head -n 2 .venv/bin/pip | grep -qF "$PWD/.venv/"; then
     echo "Making .venv with Python $version"
     rm -rf .venv
     "$python" -m venv .venv

@@ -1,4 +1,4 @@
-"""The rules of the house, held by a machine: read from the sources as text and syntax, nothing is run.
+"""The rules of the house, held by a machine: read from the sources as text and syntax; only the list of commands is run.
 
 ruff, mypy and import-linter hold the rest (`make check`). A rule stands here when no linter knows it, or when a
 `noqa` must not get round it. Each test collects every breach and fails with their places, so one run shows all.
@@ -12,9 +12,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from nirantar.cli.__main__ import app
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 SOURCES: Final = sorted((ROOT / "src").rglob("*.py"))
 TESTS: Final = sorted((ROOT / "tests").rglob("*.py"))
+ENTRY: Final = ROOT / "src/nirantar/cli/__main__.py"
 TREES: Final = {path: ast.parse(path.read_text(encoding="utf-8")) for path in (*SOURCES, *TESTS)}
 
 LINES_MAX: Final = 400
@@ -125,8 +128,8 @@ def test_no_function_imports_save_one_lazy_loader() -> None:
 
 
 def imported_by(path: Path, known: frozenset[str]) -> frozenset[str]:
-    """The project's modules that a source file names: in imports, or in a string such as a lazy command's
-    "nirantar.cli.drill:run"."""
+    """The project's modules that a source file names: in imports, or, as the command line's entry does with the
+    commands that it loads late, in a string that is the name of a module beside it."""
     named: set[str] = set()
     for node in ast.walk(TREES[path]):
         if isinstance(node, ast.Import):
@@ -134,8 +137,8 @@ def imported_by(path: Path, known: frozenset[str]) -> frozenset[str]:
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
             named.add(node.module)
             named.update(f"{node.module}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("nirantar."):
-            named.add(node.value.partition(":")[0])
+        elif isinstance(node, ast.Constant) and path == ENTRY:
+            named.add(f"nirantar.cli.{node.value}")
     return frozenset(named) & known
 
 
@@ -144,7 +147,7 @@ def test_no_module_is_dead() -> None:
     paths = {module_name(path): path for path in SOURCES}
     known = frozenset(paths)
     reached: set[str] = set()
-    waiting = [name for name in known if name == "nirantar.cli.__main__" or name in SHIPPED_FOR_TESTS]
+    waiting = [module_name(ENTRY), *(known & SHIPPED_FOR_TESTS)]
     while waiting:
         name = waiting.pop()
         if name not in reached:
@@ -183,7 +186,7 @@ def test_names_are_the_fields_own() -> None:
         given = list(names_given(TREES[path]))
         none(f"{place(path, node)} calls it “{name}”: which bundle?" for node, name in given if name.lower() == "bundle")
         none(f"{place(path, node)} {name} has a name that says nothing" for node, name in given
-             if isinstance(node, ast.ClassDef) and re.search(r"(Utils?|Helpers?|Manager|Base)$|^Base[A-Z]", name))
+             if isinstance(node, ast.ClassDef) and re.search(r"(Utils?|Helpers?|Manager)$|^Base[A-Z]", name))
 
 
 def test_every_limit_is_enforced_somewhere() -> None:
@@ -250,10 +253,8 @@ def test_no_test_is_skipped_and_nothing_is_mocked() -> None:
 
 
 def commands() -> list[str]:
-    """The names of the commands: one file a command in `cli`; a file that others there import is no command."""
-    paths = {module_name(path): path for path in (ROOT / "src/nirantar/cli").glob("*.py") if path.stem[0] != "_"}
-    support = {name for path in paths.values() for name in imported_by(path, frozenset(paths)) - {module_name(path)}}
-    return sorted(name.rpartition(".")[2].removesuffix("_").replace("_", "-") for name in set(paths) - support)
+    """The names by which the command line knows its commands; none of them is loaded."""
+    return [name for name in app if not name.startswith("-")]
 
 
 def test_every_command_is_documented() -> None:
@@ -266,14 +267,15 @@ def test_every_command_is_documented() -> None:
 
 
 def test_every_setting_is_documented() -> None:
-    """Whoever adds a setting to the configuration file writes its name, in backquotes, into a document."""
+    """Whoever adds a setting writes its name, in backquotes, into README.md or docs/configuration.md."""
     settings = [(path, field) for path in sorted((ROOT / "src/nirantar/app").rglob("*.py"))
                 for node in ast.walk(TREES[path]) if isinstance(node, ast.ClassDef)
                 if re.search(r"(Configuration|Settings|Config)$", node.name)
                 for field in node.body if isinstance(field, ast.AnnAssign)]
-    text = "\n".join(documents().values())
+    text = "\n".join(text for path, text in documents().items()
+                     if path in {ROOT / "README.md", ROOT / "docs/configuration.md"})
     assert settings
-    none(f"{place(path, field)} `{name}` is in no document" for path, field in settings
+    none(f"{place(path, field)} `{name}` is in neither README.md nor docs/configuration.md" for path, field in settings
          if (name := ast.unparse(field.target)) and f"`{name}`" not in text)
 
 
@@ -299,6 +301,16 @@ def test_every_link_leads_somewhere() -> None:
     none(breaches)
 
 
+def test_every_rfd_is_in_the_table() -> None:
+    """The list of decisions leaves none out, and each file says its number and a state."""
+    index = (ROOT / "docs/rfd/README.md").read_text(encoding="utf-8")
+    decisions = [path for path in (ROOT / "docs/rfd").glob("*.md") if path.name != "README.md"]
+    assert decisions
+    none(f"{place(path)} is not in the table of docs/rfd/README.md" for path in decisions if f"({path.name})" not in index)
+    none(f"{place(path)} does not begin with its number, or has no state" for path in decisions
+         if not re.match(rf"# RFD {path.name[:4]}: .+\n\nState: (proposed|decided|replaced by)", path.read_text("utf-8")))
+
+
 def test_news_fragments_are_named_and_written() -> None:
     """Each file in changes/ has a kind that the changelog knows and a whole sentence in it."""
     kinds = "added|changed|fixed|removed|security"
@@ -314,6 +326,13 @@ def test_committed_text_names_no_machine() -> None:
     machine = re.compile(r"(?<![\w./~-])/(?:work|root|home/[a-z]+|Users/\w+)/|(?:pypi|pythonhosted|npmjs)\.(?:org|com)")
     none(f"{place(path)}:{number} {found[0]}" for path, text in text_files()
          for number, line in enumerate(text.splitlines(), start=1) if (found := machine.search(line)))
+
+
+def test_sources_name_only_documents_that_are_there() -> None:
+    """A docstring that sends the reader to a document sends him to one that he has."""
+    names = {path.name for path in documents()}
+    none(f"{place(path)} names {name}" for path in (*SOURCES, *TESTS) if path != Path(__file__).resolve()
+         for name in re.findall(r"\b[\w-]+\.md\b", path.read_text(encoding="utf-8")) if name not in names)
 
 
 def test_pinned_lists_agree_and_carry_hashes() -> None:

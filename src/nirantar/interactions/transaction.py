@@ -33,7 +33,7 @@ from nirantar.host.identifiers import uuid7
 from nirantar.host.port import Host
 from nirantar.host.times import instant
 from nirantar.interactions.authorize import Caller
-from nirantar.journal.entry import ENTRY_VERSION, SALT_BYTES, Change, Entry, decode, encode_salt
+from nirantar.journal.entry import ENTRY_VERSION, NO_RESOURCE, SALT_BYTES, Change, Entry, decode, encode_salt
 from nirantar.journal.log import Appended
 from nirantar.journal.sequencer import Turn
 from nirantar.store.port import StoredVersion, View, ViewReader
@@ -206,7 +206,7 @@ class Transaction:
             raise BusinessRule(f"Two operations of the transaction resolve to {operation.type}/{prepared.id}.")
         self._changes.append(Change(
             method="DELETE" if resource is None else "PUT", type=operation.type, id=prepared.id,
-            version_id=version_id, parents=parents, resource=None if resource is None else msgspec.Raw(resource),
+            version_id=version_id, parents=parents, resource=NO_RESOURCE if resource is None else msgspec.Raw(resource),
         ))
         version = StoredVersion(
             operation.type, prepared.id, version_id, resource, turn.origin, turn.entry_index, turn.now_us,
@@ -246,7 +246,7 @@ class Transaction:
                 self._results.append(OperationResult("unchanged", type, id, state.read(type, id)))
                 continue
             version = state.read_version(type, id, change.version_id)
-            status: Status = "deleted" if change.resource is None else "updated" if change.parents else "created"
+            status: Status = "deleted" if change.method == "DELETE" else "updated" if change.parents else "created"
             self._results.append(OperationResult(status, type, id, version))
         self._replayed = Appended(origin, entry_index, b"")
 

@@ -19,6 +19,10 @@ SALT_BYTES: Final = 16
 
 Method = Literal["PUT", "DELETE"]
 
+_NULL: Final = b"null"
+NO_RESOURCE: Final = msgspec.Raw(_NULL)
+"""What stands for no resource: a Raw field cannot be optional."""
+
 
 class Hlc(msgspec.Struct, frozen=True, order=True, array_like=True):
     """A hybrid logical clock reading (Kulkarni et al. 2014): wall microseconds, then a counter for ties."""
@@ -43,7 +47,7 @@ class Hlc(msgspec.Struct, frozen=True, order=True, array_like=True):
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One resource version. `resource` is its exact JSON, or None for a DELETE. `parents` are the version ids it
+    """One resource version. `resource` is its exact JSON, NO_RESOURCE for a DELETE. `parents` are the version ids it
     was made from: none for a first version, several where a person reconciled concurrent ones."""
 
     method: Method
@@ -51,12 +55,13 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
     id: str
     version_id: str
     parents: tuple[str, ...] = ()
-    resource: msgspec.Raw | None = None
+    resource: msgspec.Raw = NO_RESOURCE
 
     @property
     def resource_bytes(self) -> bytes | None:
         """The resource's JSON as bytes of their own, or None for a DELETE."""
-        return None if self.resource is None else bytes(self.resource)
+        data = bytes(self.resource)
+        return None if data == _NULL else data
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -84,12 +84,12 @@ def read_change(change: Change) -> Projected | str:
         return "it changes something that has no FHIR type and id"
     if any(_ID.fullmatch(parent) is None for parent in change.parents):
         return f"a change of {change.type} names a parent that is no version id"
-    if change.method == "DELETE" or change.resource is None:
-        if change.method != "DELETE" or change.resource is not None:
+    resource = change.resource_bytes
+    if change.method == "DELETE" or resource is None:
+        if change.method != "DELETE" or resource is not None:
             return f"a {change.method} of {change.type} carries the wrong payload"
         compartment = compartment_of(change.type, change.id, None)
         return Projected(change.type, change.id, change.parents, compartment, None, None)
-    resource = bytes(change.resource)
     document = parse_resource(resource)
     if document is None or document.get("resourceType") != change.type or document.get("id") != change.id:
         return f"a resource is not the {change.type} that its change names"
