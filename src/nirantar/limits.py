@@ -82,6 +82,7 @@ TOKEN_DAYS: Final = 90
 # Access log
 ACCESS_LOG_FLUSH_SECONDS: Final = 1.0
 ACCESS_LOG_QUEUE_MAX: Final = 100_000
+ACCESS_DIGEST_SECONDS: Final = 60.0
 
 # Memory of the node
 VIEW_CACHE_BYTES: Final = 64 * 1024 * 1024

@@ -13,9 +13,10 @@ from nirantar.app.configuration import Configuration
 from nirantar.app.founding import FOUNDING_FILE, GENERATION_FILE, NODE_KEY_FILE, ROSTER_FILE, UHID, publish
 from nirantar.app.vaults import open_vault
 from nirantar.continuity import guard
+from nirantar.continuity.digests import AccessDigests
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
 from nirantar.continuity.sealing import Sealer, covered
-from nirantar.errors import Damaged, SetupError, Unavailable
+from nirantar.errors import Damaged, EntryDamaged, SetupError, Unavailable
 from nirantar.fold.founding import FoundingDocument
 from nirantar.fold.roster import Roster
 from nirantar.host.port import Host
@@ -71,19 +72,23 @@ def read_papers(host: Host, directory: Path) -> Papers:
     return Papers(directory, settings, document, roster, note, signer)
 
 
-def open_view(host: Host, directory: Path, papers: Papers) -> SqliteView:
-    """The directory's view, with the roster's grants; made anew when its file is not usable."""
-    path = directory / VIEW_FILE
+def open_view(host: Host, papers: Papers, path: Path) -> SqliteView:
+    """A view of this node's hospital, with the roster's grants; made anew when its file is not usable."""
     series = {papers.configuration.uhid_system: UHID}
     try:
         view = SqliteView(host, path, number_series=series)
     except Damaged:
-        for name in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
-            if host.files.exists(name):
-                host.files.remove(name)
+        remove_database(host, path)
         view = SqliteView(host, path, number_series=series)
     view.use_grants(papers.roster.by_origin())
     return view
+
+
+def remove_database(host: Host, path: Path) -> None:
+    """Delete a SQLite database and what SQLite keeps beside it."""
+    for name in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+        if host.files.exists(name):
+            host.files.remove(name)
 
 
 class Node:
@@ -114,9 +119,9 @@ class Node:
         self._stack.callback(self.journal.close)
         self.reader = JournalReader(host, directory / JOURNAL_FILE)
         self._stack.callback(self.reader.close)
-        self.view = open_view(host, directory, self.papers)
+        self.view = open_view(host, self.papers, directory / VIEW_FILE)
         self._stack.callback(lambda: self.view.close())
-        bring_forward(self.reader, self.view, progress=progress)
+        self._bring_view_forward(progress)
         self.vaults = tuple(open_vault(host, uri) for uri in settings.vaults)
         self.sequencer = Sequencer(host, self.journal, self.view)
         self.sealer = Sealer(host, self.reader, origin, self.vaults, self.papers.document.recipients)
@@ -128,6 +133,7 @@ class Node:
             host, settings.node, self.sequencer, self.view,
             confirmations=self.sealer if self.vaults else None, durability=settings.durability,
         )
+        self.digests = AccessDigests(settings.node, self.access_log, transact)
         grant = self.papers.roster.by_origin()[origin]
         credentials = Credentials(host, directory / CREDENTIALS_FILE)
         self._stack.callback(credentials.close)
@@ -148,12 +154,14 @@ class Node:
             publish_quietly(vault, self.papers)
         self.sealer.start()
         self.access_log.start()
+        self.digests.start()
 
     def close(self) -> None:
         """Finish what waits, seal it, and release the directory."""
+        self.access_log.stop()
+        self.digests.stop()
         self.sequencer.stop()
         self.sealer.stop()
-        self.access_log.stop()
         self._stack.close()
 
     def status(self) -> NodeStatus:
@@ -166,6 +174,18 @@ class Node:
             recovered_from=tuple(origin for origin in self.journal.origins() if origin != papers.origin),
             started_at_us=self._started_at_us,
         )
+
+    def _bring_view_forward(self, progress: Progress) -> None:
+        """Fold what the view lacks; a view whose file turns out to be damaged is made anew."""
+        try:
+            bring_forward(self.reader, self.view, progress=progress)
+        except EntryDamaged:
+            raise
+        except Damaged:
+            self.view.close()
+            remove_database(self.host, self.directory / VIEW_FILE)
+            self.view = open_view(self.host, self.papers, self.directory / VIEW_FILE)
+            bring_forward(self.reader, self.view, progress=progress)
 
     def _why_read_only(self) -> str | None:
         """The reason for which this node must not write, or None (invariant 12)."""

@@ -16,7 +16,7 @@ import msgspec
 from nirantar import limits
 from nirantar.app.configuration import Configuration, check
 from nirantar.app.founding import name_node, new_signer, publish, read_published, require_empty, write_directory
-from nirantar.app.node import open_view, read_papers
+from nirantar.app.node import VIEW_FILE, open_view, read_papers
 from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
 from nirantar.continuity.vault_reading import LogReading, read_log
@@ -168,7 +168,7 @@ def _fold(host: Host, directory: Path, progress: Progress) -> dict[str, int]:
     """Build the view of the new node; counts of current resources by type."""
     papers = read_papers(host, directory)
     with closing(JournalReader(host, directory / JOURNAL_FILE)) as reader, closing(
-        open_view(host, directory, papers)
+        open_view(host, papers, directory / VIEW_FILE)
     ) as view:
         bring_forward(reader, view, progress=progress)
         with view.reader() as state:

@@ -7,16 +7,17 @@ without it. Searches are noted by type alone: what was searched for may itself b
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from threading import Event, Lock, Thread
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from nirantar import limits
-from nirantar.errors import DiskFull, Overloaded
+from nirantar.errors import DiskFull, Finding, Overloaded
 from nirantar.host.port import Host
 from nirantar.host.times import instant
 from nirantar.interactions.authorize import Caller
@@ -115,3 +116,35 @@ class AccessLog:
                     line = _decode(text)
                     return bytes.fromhex(line.chain), line.n
         return START_OF_CHAIN, 0
+
+
+def check_access_log(host: Host, directory: Path, *, digested: tuple[int, str] | None) -> Iterator[Finding]:
+    """Every line's place in the chain, and the journalled digest (lines, chain value) if there is one."""
+    chain, number = START_OF_CHAIN, 0
+    matched = digested is None or digested[0] == 0
+    for path in sorted(host.files.walk(directory)):
+        for place, text in enumerate(host.files.read(path).split(b"\n"), 1):
+            if not text:
+                continue
+            line, known = _unchained(text)
+            if known is None:
+                # A line torn by a crash was never promised; a changed one breaks the chain at the next.
+                continue
+            chain = sha256(chain + _encode(line)).digest()
+            number += 1
+            if line.get("n") != number or known != chain.hex():
+                yield Finding(f"access log {path.name} line {place}", "it was changed, or lines before it are missing")
+                return
+            if digested is not None and number == digested[0]:
+                matched = chain.hex() == digested[1]
+    if not matched:
+        yield Finding("access log", "it does not lead to the digest that the journal holds: lines were cut or rewritten")
+
+
+def _unchained(text: bytes) -> tuple[dict[str, Any], str | None]:
+    """A line without its chain value, and that value; None when it is not a line."""
+    with suppress(msgspec.MsgspecError, UnicodeDecodeError, ValueError):
+        line = msgspec.json.decode(text)
+        if isinstance(line, dict) and isinstance(line.get("chain"), str):
+            return line, line.pop("chain")
+    return {}, None

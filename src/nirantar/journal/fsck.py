@@ -19,10 +19,12 @@ _TILE_WIDTH = 256
 
 @dataclass(slots=True)
 class LogCheck:
-    """What checking one log gave. `proven` is the size of the largest checkpoint that its entries hash to."""
+    """What checking one log gave: `entries` hashed, `versions` of resources in them; `proven` is the size of the
+    largest checkpoint that the entries hash to."""
 
     origin: str
     entries: int = 0
+    versions: int = 0
     proven: int = 0
     findings: list[Finding] = field(default_factory=list)
 
@@ -91,6 +93,8 @@ def _check_readable(check: LogCheck, entry_index: int, data: bytes) -> None:
     except EntryDamaged as reason:
         check.findings.append(Finding(f"{check.origin} entry {entry_index}", str(reason)))
         return
+    if entry is not None:
+        check.versions += len(entry.changes)
     if entry is not None and entry.origin != check.origin:
         _find(check, entry_index, "it says that it belongs to another log")
 

@@ -1,0 +1,186 @@
+"""Verification: of a node's directory against itself, and of a vault against what the nodes signed.
+
+It trusts no stored hash or counter: every entry is hashed again, the tree rebuilt, every signature checked, and the view
+compared with one freshly folded from the journal (invariant 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+
+from nirantar.app.founding import read_published
+from nirantar.app.node import (
+    ACCESS_LOG_DIRECTORY,
+    LOCK_FILE,
+    VIEW_FILE,
+    Papers,
+    open_view,
+    read_papers,
+    remove_database,
+)
+from nirantar.continuity.digests import ACCESS_DIGEST_TYPE
+from nirantar.continuity.identity import RecoveryIdentity
+from nirantar.continuity.replay import Progress, bring_forward, no_progress
+from nirantar.continuity.vault_reading import LogReading, read_log
+from nirantar.errors import Damaged, DirectoryInUse, EntryDamaged, Finding
+from nirantar.host.port import Host
+from nirantar.interactions.access_log import check_access_log
+from nirantar.journal.entry import decode
+from nirantar.journal.fsck import check_log
+from nirantar.journal.log import JOURNAL_FILE
+from nirantar.journal.reader import JournalReader
+from nirantar.store.sqlite import SqliteView
+from nirantar.tlog.note import Verifier
+from nirantar.vault.port import Vault
+
+
+@dataclass(slots=True)
+class VerifyReport:
+    """What verification saw: `entries` hashed and proven, `resources` the resource versions in them. `ok` means that
+    nothing is wrong; findings that were healed are still told."""
+
+    what: str
+    entries: int = 0
+    resources: int = 0
+    ok: bool = False
+    logs: dict[str, int] = field(default_factory=dict)
+    view_digest: str = ""
+    unfolded: int = 0
+    seconds: float = 0.0
+    findings: list[Finding] = field(default_factory=list)
+
+
+def verify_node(
+    host: Host, directory: Path, *, heal: bool = False, hashing: Progress = no_progress, folding: Progress = no_progress
+) -> VerifyReport:
+    """Verify a node's directory; it may be serving unless `heal` is asked for.
+
+    With `heal`, a view that differs from its journal is replaced by the fresh one. Raises SetupError for a directory
+    that is no node, DirectoryInUse when healing a node that serves.
+    """
+    started_us = host.monotonic_us()
+    papers = read_papers(host, directory)
+    report = VerifyReport(str(directory))
+    with closing(JournalReader(host, directory / JOURNAL_FILE)) as reader:
+        total = sum(reader.size(origin) for origin in reader.origins())
+        for origin in reader.origins():
+            before = report.entries
+            check = check_log(reader, origin, progress=lambda done, before=before: hashing(before + done, total))  # type: ignore[misc]
+            report.entries += check.entries
+            report.resources += check.versions
+            report.logs[origin] = check.entries
+            report.findings += check.findings
+        with _scratch_view(host, papers) as fresh:
+            healthy = _verify_view(host, papers, reader, fresh, report, folding)
+    if not healthy and heal:
+        _heal(host, papers, report)
+    report.ok = all(finding.healed for finding in report.findings)
+    report.seconds = (host.monotonic_us() - started_us) / 1e6
+    return report
+
+
+def verify_vault(
+    host: Host, vaults: Sequence[Vault], identity: RecoveryIdentity, *, progress: Progress = no_progress
+) -> VerifyReport:
+    """Verify everything that vaults hold: decrypt, hash, compare with every signature, read every entry.
+
+    Raises IdentityWrong, NotFound and VaultUnavailable; damage goes into the report.
+    """
+    started_us = host.monotonic_us()
+    report = VerifyReport(", ".join(vault.location for vault in vaults))
+    _, roster = read_published(vaults[0], Verifier.parse(identity.authority.vkey))
+    for grant in roster.grants:
+        reading = LogReading(grant.origin, Verifier.parse(grant.vkey))
+        for step in read_log(vaults, (identity.age_identity,), reading):
+            if step.data is not None:
+                report.resources += _versions(step.data, grant.origin, step.entry_index, report)
+            if step.entry_index % 256 == 0:
+                progress(step.entry_index, max(reading.promised_size, step.entry_index))
+        report.entries += reading.size - len(reading.lost)
+        report.logs[grant.origin] = reading.proven_size
+        report.findings += reading.findings
+    report.ok = not report.findings
+    report.seconds = (host.monotonic_us() - started_us) / 1e6
+    return report
+
+
+def _versions(data: bytes, origin: str, entry_index: int, report: VerifyReport) -> int:
+    try:
+        entry = decode(data, origin, entry_index)
+    except EntryDamaged as reason:
+        report.findings.append(Finding(f"{origin} entry {entry_index}", str(reason)))
+        return 0
+    return 0 if entry is None else len(entry.changes)
+
+
+@contextmanager
+def _scratch_view(host: Host, papers: Papers) -> Iterator[SqliteView]:
+    """An empty view beside the node's own, gone afterwards."""
+    path = papers.directory / f"verify-{host.random_bytes(6).hex()}.db"
+    view = open_view(host, papers, path)
+    try:
+        yield view
+    finally:
+        view.close()
+        remove_database(host, path)
+
+
+def _verify_view(
+    host: Host, papers: Papers, reader: JournalReader, fresh: SqliteView, report: VerifyReport, progress: Progress
+) -> bool:
+    """Compare the node's view with a fresh fold; whether it is as it should be."""
+    before = len(report.findings)
+    try:
+        with closing(SqliteView(host, papers.directory / VIEW_FILE, number_series={})) as view, view.reader() as state:
+            sizes = {origin: reader.size(origin) for origin in reader.origins()}
+            positions = {origin: position.entries for origin, position in state.positions().items()}
+            for origin, entries in positions.items():
+                if entries > sizes.get(origin, 0):
+                    report.findings.append(Finding(
+                        f"view of {origin}", f"it shows {entries} entries, the journal has {sizes.get(origin, 0)}"))
+            stop_at = {origin: min(positions.get(origin, 0), size) for origin, size in sizes.items()}
+            bring_forward(reader, fresh, stop_at=stop_at, progress=progress)
+            report.findings += state.check_rows()
+            with fresh.reader() as expected:
+                report.findings += state.compare(expected)
+                report.view_digest = expected.computed_view_digest().hex()
+                report.unfolded = sum(1 for _ in expected.unfolded())
+            with suppress(Damaged):
+                report.findings += check_access_log(
+                    host, papers.directory / ACCESS_LOG_DIRECTORY, digested=_journalled_digest(fresh, papers)
+                )
+    except EntryDamaged as damage:
+        report.findings.append(Finding("view", f"it cannot be compared: {damage}"))
+        return True
+    except Damaged as damage:
+        report.findings.append(Finding("view", str(damage)))
+    return len(report.findings) == before
+
+
+def _journalled_digest(fresh: SqliteView, papers: Papers) -> tuple[int, str] | None:
+    with fresh.reader() as state:
+        version = state.read(ACCESS_DIGEST_TYPE, papers.configuration.node)
+    if version is None or version.resource is None:
+        return None
+    record = msgspec.json.decode(version.resource)
+    return record["lines"], record["chain"]
+
+
+def _heal(host: Host, papers: Papers, report: VerifyReport) -> None:
+    """Put a freshly folded view in the damaged one's place."""
+    try:
+        with host.files.lock(papers.directory / LOCK_FILE), closing(
+            JournalReader(host, papers.directory / JOURNAL_FILE)
+        ) as reader:
+            remove_database(host, papers.directory / VIEW_FILE)
+            with closing(open_view(host, papers, papers.directory / VIEW_FILE)) as view:
+                bring_forward(reader, view)
+    except DirectoryInUse:
+        raise DirectoryInUse("The node is serving: stop it, then verify with --heal.") from None
+    for finding in report.findings:
+        finding.healed = finding.healed or finding.where.startswith("view")
