@@ -216,8 +216,8 @@ class TypeFacts:
         facts: Json = {}
         if element["max"] == "0":
             return
-        if element["min"]:
-            facts["min"] = element["min"]
+        if element["min"] or last in self._schema[schema_names[parent]].get("required", ()):
+            facts["min"] = element["min"] or 1
         if element["max"] != "1":
             facts["max"] = element["max"]
         if "contentReference" in element:
@@ -291,11 +291,13 @@ def schema_reference(property_schema: Json) -> str:
 
 
 def plain_schema(schema: Json) -> Json:
-    """The JSON schema without descriptions, and with null allowed in arrays of primitives, as FHIR's JSON form has it.
+    """The JSON schema without descriptions, and without its two mistakes.
 
-    (The published schema forbids `"given": [null, "A"]`, which the specification uses as its own example.)
+    It forbids null in arrays of primitives (`"given": [null, "A"]` is the specification's own example), and takes
+    the extensible binding of Expression.language for a required one.
     """
     definitions = schema["definitions"]
+    definitions["Expression"]["properties"]["language"] = {"$ref": "#/definitions/code"}
     primitives = {name for name, definition in definitions.items() if "properties" not in definition} - {"ResourceList"}
     for definition in definitions.values():
         for name, facts in definition.get("properties", {}).items():

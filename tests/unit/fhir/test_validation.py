@@ -108,24 +108,10 @@ def test_the_schema_finds_by_itself_what_it_can_see() -> None:
     assert [problem.at for problem in problems] == [".name[0].family"]
 
 
-def test_an_altered_value_of_each_json_type_never_crashes() -> None:
-    """Whatever JSON stands in the place of any element of any case, the answer is an answer."""
-    strange: list[Any] = [
-        None,
-        True,
-        -1,
-        2**70,
-        Decimal("1E+99"),
-        "",
-        "#",
-        "x" * 100,
-        [],
-        [[]],
-        [None],
-        {},
-        {"x": None},
-    ]
+def test_what_is_never_a_value_is_refused_everywhere() -> None:
+    """Whatever element of whatever case gets an empty or null value, the answer is a refusal and not a crash."""
+    never_valid: list[Any] = [None, "", [], [None], [[]], {}, {"x": None}, Decimal("NaN")]
     for resource in GOOD.values():
         for name in resource:
-            for value in strange:
-                issues_of(changed(resource, name, value))
+            for value in never_valid:
+                assert issues_of(changed(resource, name, value)), name
