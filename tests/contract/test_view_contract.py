@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from journal_entries import Made, NodeLog, granted, observation, organization, origin_of, patient
 
+from journal_entries import Made, NodeLog, granted, observation, organization, origin_of, patient
 from nirantar.errors import Damaged, InvalidInput, ProofInvalid
 from nirantar.fhir.search_query import parse_query
 from nirantar.host.real import RealHost
@@ -109,7 +109,8 @@ def test_update_replaces_and_history_remembers(view: AnyView) -> None:
         history = state.history("Patient", "a", count=10, cursor=None)
         assert [each.version_id for each in history.versions] == ["opd-1.1", "opd-1.0"]
         old = state.read_version("Patient", "a", "opd-1.0")
-        assert old is not None and old.resource is not None and b"Rao" in old.resource
+        assert old is not None
+        assert b"Rao" in (old.resource or b"")
         assert state.read_version("Patient", "a", "opd-1.2") is None
         assert state.read_version("Patient", "a", "not a version") is None
         assert state.counts() == {"Patient": 1}
@@ -121,7 +122,8 @@ def test_deletion_hides_and_can_be_undone(view: AnyView) -> None:
     fold(view, log.put(patient("a"), observation("o", "a")), log.delete("Observation", "o", parents=["opd-1.0"]))
     with view.reader() as state:
         found = state.read("Observation", "o")
-        assert found is not None and found.deleted and found.version_id == "opd-1.1"
+        assert found is not None
+        assert (found.deleted, found.version_id) == (True, "opd-1.1")
         assert state.counts() == {"Patient": 1}
         assert [each.id for each in state.compartment("a")] == ["a"]
     assert ids(view, "Observation") == []
@@ -140,7 +142,8 @@ def test_concurrent_edits_are_all_heads(view: AnyView) -> None:
     with view.reader() as state:
         assert [each.version_id for each in state.heads("Patient", "a")] == ["ward-3.0", "opd-1.1"]
         shown = state.read("Patient", "a")
-        assert shown is not None and (shown.version_id, shown.heads) == ("ward-3.0", 2)
+        assert shown is not None
+        assert (shown.version_id, shown.heads) == ("ward-3.0", 2)
     assert ids(view, "Patient", ("gender", "female")) == ["a"]
     assert ids(view, "Patient", ("gender", "male")) == []
     fold(view, desk.put(patient("a", gender="male"), parents=["ward-3.0", "opd-1.1"]))
@@ -296,7 +299,8 @@ def test_compartment_gives_the_whole_chart(view: AnyView) -> None:
     with view.reader() as state:
         assert [(each.type, each.id) for each in state.compartment("a")] == [("Patient", "a"), ("Observation", "o3")]
         chart = [each.id for each in state.compartment("b")]
-        assert chart[0] == "b" and sorted(chart[1:]) == ["o1", "o2"]
+        assert chart[0] == "b"
+        assert sorted(chart[1:]) == ["o1", "o2"]
         assert list(state.compartment("c")) == []
 
 
@@ -434,7 +438,8 @@ def test_digest_proof_shows_a_complete_chart(view: AnyView) -> None:
     with view.reader() as state:
         digest, lines, proof = state.view_digest(), state.digest_lines("p7"), state.digest_proof("p7")
         other = state.digest_proof("p8")
-    assert proof is not None and other is not None
+    assert proof is not None
+    assert other is not None
     assert [line.split()[:2] for line in lines] == [["Observation/o7", "opd-1.7"], ["Patient/p7", "opd-1.7"]]
     verify_digest_proof(digest, "Patient/p7", lines, proof)
     wrong: list[Callable[[], None]] = [
@@ -470,7 +475,7 @@ def test_digest_changes_with_content_and_settling_does_not_change_it(view: AnyVi
     assert len(seen) == 5
     view.forget_all()
     with view.reader() as state:
-        assert state.view_digest() == EMPTY_NODES[0] and state.positions() == {}
+        assert (state.view_digest(), state.positions()) == (EMPTY_NODES[0], {})
     fold(view, *log.made)
     with view.reader() as state:
         assert state.view_digest() == digest
