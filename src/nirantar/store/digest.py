@@ -94,10 +94,9 @@ def node_above(
         for position in level:
             parent = position >> 1
             if parent not in above:
-                left, right = (
-                    level.get(child) or sibling(child) or EMPTY_NODES[depth] for child in (2 * parent, 2 * parent + 1)
-                )
-                above[parent] = node_hash(left, right)
+                children = (2 * parent, 2 * parent + 1)
+                hashes = [level.get(child) or sibling(child) or EMPTY_NODES[depth] for child in children]
+                above[parent] = node_hash(*hashes)
         level = above
     return level[1]
 

@@ -19,13 +19,16 @@ _BROKEN_PROMISES: Final = frozenset(
 )
 
 
-class translated:
+def translated() -> _Translation:
     """Inside this context an error of SQLite that speaks of the disk leaves as one of errors.py.
 
     A full disk is DiskFull; a write or fsync that failed is FsyncFailed, after which the process must exit; bytes
     that are no database are Damaged. Any other error is a mistake of ours and leaves as it is.
     """
+    return _TRANSLATION
 
+
+class _Translation:
     __slots__ = ()
 
     def __enter__(self) -> None:
@@ -36,6 +39,9 @@ class translated:
     ) -> None:
         if isinstance(error, apsw.Error) and (meaning := meaning_of(error)) is not None:
             raise meaning from error
+
+
+_TRANSLATION: Final = _Translation()
 
 
 def meaning_of(error: apsw.Error) -> NirantarError | None:

@@ -102,8 +102,9 @@ def _compartment_arms(cursor: apsw.Cursor, type_key: int, patient_id: str) -> It
         first = key << SEQUENCE_BITS
         yield Arm(
             "version",
-            "c.version_row >= ? AND c.version_row < ? AND c.type_key = ? AND EXISTS (SELECT 1 FROM resource shown_of"
-            " WHERE shown_of.resource_key = c.resource_key AND shown_of.shown = c.version_row AND shown_of.deleted = 0)",
+            "c.version_row >= ? AND c.version_row < ? AND c.type_key = ? AND EXISTS"
+            " (SELECT 1 FROM resource shown_of WHERE shown_of.resource_key = c.resource_key"
+            " AND shown_of.shown = c.version_row AND shown_of.deleted = 0)",
             (first, first + (1 << SEQUENCE_BITS), type_key),
         )
 

@@ -150,6 +150,39 @@ class Indexer:
         return (param_key, row[1])
 
 
+class LookUp:
+    """Asks the index tables for single rows, making no names."""
+
+    def __init__(self, cursor: apsw.Cursor) -> None:
+        self._cursor = cursor
+
+    @staticmethod
+    def table_of(row: IndexRow) -> str:
+        """The table that holds such a row."""
+        return _REMOVE[type(row)].split()[2]
+
+    def holds(self, type_key: int, resource_key: int, row: IndexRow) -> bool:
+        """Whether the row is there for this resource."""
+        find = "SELECT param_key FROM search_param WHERE type_key = ? AND name = ?"
+        param = first_row(self._cursor, find, (type_key, row.param))
+        if param is None:
+            return False
+        columns: Columns
+        if isinstance(row, TokenRow):
+            system = (0,) if row.system == "" else first_row(
+                self._cursor, "SELECT system_key FROM code_system WHERE name = ?", (row.system,)
+            )
+            if system is None:
+                return False
+            columns = (row.code, system[0])
+        elif isinstance(row, DateRow):
+            columns = (span_of(row.low_us, row.high_us), row.low_us, row.high_us)
+        else:
+            columns = (row[1],)
+        found = _REMOVE[type(row)].replace("DELETE", "SELECT 1", 1)
+        return first_row(self._cursor, found, (param[0], *columns, resource_key)) is not None
+
+
 def rows_of(resource: bytes | dict[str, Any] | None) -> frozenset[IndexRow]:
     """Every index row of a resource, given as bytes or parsed; none for a deletion.
 

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import apsw
 
+from nirantar.errors import Finding
 from nirantar.fhir.search_query import SearchQuery
 from nirantar.fold.version_graph import parse_version_id, rank, version_id
 from nirantar.store.cursors import Key, decode_cursor, encode_cursor
@@ -14,6 +15,7 @@ from nirantar.store.digest import DigestProof
 from nirantar.store.disk_errors import translated
 from nirantar.store.port import Page, Position, StoredVersion
 from nirantar.store.schema import SEQUENCE_BITS
+from nirantar.store.sqlite_checking import check_rows, compare
 from nirantar.store.sqlite_digest import computed_digest, stored_digest, stored_proof, subject_lines
 from nirantar.store.sqlite_rows import Row, all_rows, each_row
 from nirantar.store.sqlite_search import search
@@ -191,6 +193,14 @@ class SqliteReader:
         """The view digest from the rows of all versions alone: no stored hash is trusted."""
         with translated():
             return computed_digest(self._cursor)
+
+    def check_rows(self) -> Iterator[Finding]:
+        """Whatever in this state does not follow from its versions' bytes: see sqlite_checking."""
+        return check_rows(self._connection)
+
+    def compare(self, fresh: SqliteReader) -> Iterator[Finding]:
+        """Where this state differs from one freshly folded from the same journals: see sqlite_checking."""
+        return compare(self._connection, fresh._connection)
 
     def unfolded(self) -> Iterator[tuple[str, int, str]]:
         """See the port."""

@@ -1,4 +1,7 @@
-"""Rows from SQLite, as plain tuples with a type that says so. SQL is constant text; values are always bound."""
+"""Rows from SQLite, as plain tuples with a type that says so. SQL is constant text; values are always bound.
+
+Statements are read to their end, also for a single row: one left half read would keep its transaction from ending.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,14 @@ Values = Sequence[Any]
 
 
 def first_row(cursor: apsw.Cursor, sql: str, values: Values = ()) -> Row | None:
-    """The first row, or None where there is none."""
-    return cast("Row | None", cursor.execute(sql, values).fetchone())
+    """The only row of a statement that gives at most one; None where there is none."""
+    rows = cursor.execute(sql, values).fetchall()
+    return rows[0] if rows else None
 
 
 def one_row(cursor: apsw.Cursor, sql: str, values: Values = ()) -> Row:
-    """The first row of a statement that always gives one."""
-    return cast("Row", cursor.execute(sql, values).fetchone())
+    """The only row of a statement that always gives one."""
+    return cast("Row", cursor.execute(sql, values).fetchall()[0])
 
 
 def all_rows(cursor: apsw.Cursor, sql: str, values: Values = ()) -> list[Row]:

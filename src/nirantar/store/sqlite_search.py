@@ -71,10 +71,8 @@ def _place(question: str, cursor: str) -> int:
 def _plan(cursor: apsw.Cursor, query: SearchQuery) -> _Plan:
     """Choose the driver and say how each other condition is checked."""
     conditions = conditions_of(cursor, query)
-    wanted = sorted(
-        ((_estimate(cursor, condition.arms), place) for place, condition in enumerate(conditions) if not condition.absent)
-    )
-    size, driver_place = wanted[0]
+    drivers = [(place, condition) for place, condition in enumerate(conditions) if not condition.absent]
+    size, driver_place = min((_estimate(cursor, condition.arms), place) for place, condition in drivers)
     check = any(condition.inexact for condition in conditions)
     clauses: list[str] = []
     values: list[Any] = []
@@ -107,7 +105,8 @@ def _clause(condition: Condition) -> tuple[str, list[Any]]:
     values: list[Any] = []
     for arm in condition.arms:
         if arm.exact_key:
-            parts.append(f"EXISTS (SELECT 1 FROM {arm.table} c2 WHERE {arm.of('c2')} AND c2.resource_key = c.resource_key)")
+            same = "c2.resource_key = c.resource_key"
+            parts.append(f"EXISTS (SELECT 1 FROM {arm.table} c2 WHERE {arm.of('c2')} AND {same})")
         else:
             parts.append(f"c.resource_key IN (SELECT c2.resource_key FROM {arm.table} c2 WHERE {arm.of('c2')})")
         values.extend(arm.values)
