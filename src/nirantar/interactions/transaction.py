@@ -145,8 +145,8 @@ class Transaction:
             v=ENTRY_VERSION, id=uuid7(turn.now_us, self._host), origin=turn.origin, hlc=str(turn.hlc),
             recorded_at=recorded_at, actor=self._caller.actor, role=self._caller.role,
             workstation=self._caller.workstation, action=self._purpose.action, changes=tuple(self._changes),
-            salt=encode_salt(self._host.random_bytes(SALT_BYTES)), effective_at=self._purpose.effective_at, reason=self._purpose.reason,
-            idempotency_key=self._key_hash,
+            salt=encode_salt(self._host.random_bytes(SALT_BYTES)), effective_at=self._purpose.effective_at,
+            reason=self._purpose.reason, idempotency_key=self._key_hash,
         )
 
     def answer(self, appended: Appended | None) -> Outcome:
@@ -287,7 +287,8 @@ def _stamp(prepared: _Prepared, version_id: str, recorded_at: str) -> bytes:
 
 def _reference_mapping(operations: Iterable[tuple[Operation, str]]) -> dict[str, str]:
     """What each fullUrl of the transaction will be called: `urn:uuid:...` to `Type/id`."""
-    return reference_mapping(replace(operation, id=id) for operation, id in operations if operation.full_url is not None)
+    named = ((operation, id) for operation, id in operations if operation.full_url is not None)
+    return reference_mapping(replace(operation, id=id) for operation, id in named)
 
 
 def _require_preconditions(prepared: _Prepared, head: StoredVersion | None) -> None:
