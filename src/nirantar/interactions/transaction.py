@@ -206,7 +206,8 @@ class Transaction:
             raise BusinessRule(f"Two operations of the transaction resolve to {operation.type}/{prepared.id}.")
         self._changes.append(Change(
             method="DELETE" if resource is None else "PUT", type=operation.type, id=prepared.id,
-            version_id=version_id, parents=parents, resource=None if resource is None else msgspec.Raw(resource),
+            version_id=version_id, parents=parents,
+            written=msgspec.UNSET if resource is None else msgspec.Raw(resource),
         ))
         version = StoredVersion(
             operation.type, prepared.id, version_id, resource, turn.origin, turn.entry_index, turn.now_us,
