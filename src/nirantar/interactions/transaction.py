@@ -33,7 +33,7 @@ from nirantar.host.identifiers import uuid7
 from nirantar.host.port import Host
 from nirantar.host.times import instant
 from nirantar.interactions.authorize import Caller
-from nirantar.journal.entry import ENTRY_VERSION, NO_RESOURCE, SALT_BYTES, Change, Entry, decode, encode_salt
+from nirantar.journal.entry import ENTRY_VERSION, SALT_BYTES, Change, Entry, decode, encode_salt
 from nirantar.journal.log import Appended
 from nirantar.journal.sequencer import Turn
 from nirantar.store.port import StoredVersion, View, ViewReader
@@ -145,8 +145,8 @@ class Transaction:
             v=ENTRY_VERSION, id=uuid7(turn.now_us, self._host), origin=turn.origin, hlc=str(turn.hlc),
             recorded_at=recorded_at, actor=self._caller.actor, role=self._caller.role,
             workstation=self._caller.workstation, action=self._purpose.action, changes=tuple(self._changes),
-            salt=encode_salt(self._host.random_bytes(SALT_BYTES)), effective_at=self._purpose.effective_at, reason=self._purpose.reason,
-            idempotency_key=self._key_hash,
+            salt=encode_salt(self._host.random_bytes(SALT_BYTES)), effective_at=self._purpose.effective_at,
+            reason=self._purpose.reason, idempotency_key=self._key_hash,
         )
 
     def answer(self, appended: Appended | None) -> Outcome:
@@ -206,7 +206,8 @@ class Transaction:
             raise BusinessRule(f"Two operations of the transaction resolve to {operation.type}/{prepared.id}.")
         self._changes.append(Change(
             method="DELETE" if resource is None else "PUT", type=operation.type, id=prepared.id,
-            version_id=version_id, parents=parents, resource=NO_RESOURCE if resource is None else msgspec.Raw(resource),
+            version_id=version_id, parents=parents,
+            written=msgspec.UNSET if resource is None else msgspec.Raw(resource),
         ))
         version = StoredVersion(
             operation.type, prepared.id, version_id, resource, turn.origin, turn.entry_index, turn.now_us,
@@ -246,7 +247,7 @@ class Transaction:
                 self._results.append(OperationResult("unchanged", type, id, state.read(type, id)))
                 continue
             version = state.read_version(type, id, change.version_id)
-            status: Status = "deleted" if change.method == "DELETE" else "updated" if change.parents else "created"
+            status: Status = "deleted" if change.resource is None else "updated" if change.parents else "created"
             self._results.append(OperationResult(status, type, id, version))
         self._replayed = Appended(origin, entry_index, b"")
 
@@ -287,7 +288,8 @@ def _stamp(prepared: _Prepared, version_id: str, recorded_at: str) -> bytes:
 
 def _reference_mapping(operations: Iterable[tuple[Operation, str]]) -> dict[str, str]:
     """What each fullUrl of the transaction will be called: `urn:uuid:...` to `Type/id`."""
-    return reference_mapping(replace(operation, id=id) for operation, id in operations if operation.full_url is not None)
+    named = ((operation, id) for operation, id in operations if operation.full_url is not None)
+    return reference_mapping(replace(operation, id=id) for operation, id in named)
 
 
 def _require_preconditions(prepared: _Prepared, head: StoredVersion | None) -> None:

@@ -19,10 +19,6 @@ SALT_BYTES: Final = 16
 
 Method = Literal["PUT", "DELETE"]
 
-_NULL: Final = b"null"
-NO_RESOURCE: Final = msgspec.Raw(_NULL)
-"""What stands for no resource: a Raw field cannot be optional."""
-
 
 class Hlc(msgspec.Struct, frozen=True, order=True, array_like=True):
     """A hybrid logical clock reading (Kulkarni et al. 2014): wall microseconds, then a counter for ties."""
@@ -47,21 +43,28 @@ class Hlc(msgspec.Struct, frozen=True, order=True, array_like=True):
 
 
 class Change(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One resource version. `resource` is its exact JSON, NO_RESOURCE for a DELETE. `parents` are the version ids it
-    was made from: none for a first version, several where a person reconciled concurrent ones."""
+    """One resource version. `written` is its exact JSON under the name `resource`, absent for a DELETE. `parents` are
+    the version ids it was made from: none for a first version, several where a person reconciled concurrent ones.
+
+    It is absent rather than null because a union of raw JSON and null reads back as null alone.
+    """
 
     method: Method
     type: str
     id: str
     version_id: str
     parents: tuple[str, ...] = ()
-    resource: msgspec.Raw = NO_RESOURCE
+    written: msgspec.Raw | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="resource")
+
+    @property
+    def resource(self) -> msgspec.Raw | None:
+        """The resource's JSON as a slice of the entry, or None for a DELETE."""
+        return None if self.written is msgspec.UNSET else self.written
 
     @property
     def resource_bytes(self) -> bytes | None:
         """The resource's JSON as bytes of their own, or None for a DELETE."""
-        data = bytes(self.resource)
-        return None if data == _NULL else data
+        return None if self.written is msgspec.UNSET else bytes(self.written)
 
 
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):

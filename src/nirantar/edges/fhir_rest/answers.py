@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 
 import structlog
 
-from nirantar.errors import Issue, NirantarError
 from nirantar.edges.fhir_rest.statuses import headers_of, status_of
+from nirantar.errors import Issue, NirantarError
 from nirantar.fhir import json
 from nirantar.fhir.operation_outcome import operation_outcome
 from nirantar.interactions.results import StoredVersion

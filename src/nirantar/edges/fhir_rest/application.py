@@ -6,7 +6,7 @@ No middleware stands before a read: an endpoint finds the caller, calls its hand
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from functools import cache
 from typing import Final
 
 from anyio import to_thread
@@ -36,10 +36,9 @@ def fhir_app(doors: Doors) -> Starlette:
     methods: dict[str, dict[str, Handler]] = {}
     for each in INTERACTIONS:
         methods.setdefault(each.path, {})[each.method] = each.handler
-    metadata = _Metadata(doors)
     routes: list[BaseRoute] = [
         *(Route(path, _Endpoint(edge, handlers)) for path, handlers in methods.items()),
-        Route(METADATA, _Endpoint(edge, {"GET": metadata.answer}, is_open=True)),
+        Route(METADATA, _Endpoint(edge, {"GET": _metadata(doors)}, is_open=True)),
     ]
     app = Starlette(routes=routes)
     app.router.redirect_slashes = False
@@ -85,7 +84,7 @@ class _Endpoint:
             answer = await self._answer(exchange)
         except ClientGone:
             return
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the edge's boundary: every failure gets its answer here
             answer = of_error(error)
         finally:
             exchange.release()
@@ -114,18 +113,17 @@ class _Endpoint:
         return await handler(exchange)
 
 
-class _Metadata:
-    """Answers /metadata; the statement is made once, at the first question."""
+def _metadata(doors: Doors) -> Handler:
+    """The handler of /metadata; the statement is made once, at the first question."""
 
-    def __init__(self, doors: Doors) -> None:
-        self._doors = doors
-        self._statement: bytes | None = None
+    @cache
+    def statement() -> bytes:
+        return capability_statement(doors.status())
 
-    async def answer(self, exchange: Exchange) -> Answer:
-        """GET [base]/metadata"""
-        if self._statement is None:
-            self._statement = await to_thread.run_sync(partial(capability_statement, self._doors.status()))
-        return Answer(200, (CONTENT_TYPE,), self._statement)
+    async def metadata(_: Exchange) -> Answer:
+        return Answer(200, (CONTENT_TYPE,), await to_thread.run_sync(statement))
+
+    return metadata
 
 
 async def _send(answer: Answer, method: str, send: Send) -> None:
@@ -136,7 +134,7 @@ async def _send(answer: Answer, method: str, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"" if method == "HEAD" else answer.body})
 
 
-async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
+async def _nothing_here(scope: Scope, _receive: Receive, send: Send) -> None:
     if scope["type"] != "http":
         raise HTTPException(404)
     await _send(of_error(HttpRefusal(404, "not-found", _NOT_HERE)), scope["method"], send)

@@ -1,7 +1,7 @@
 """transaction and batch: many requests in one body.
 
-A transaction's writes are one write of the door, all or none; its GETs run after they are durable, so they see them, and
-one that fails says so in its own entry. A batch's entries stand for themselves: writes first, then GETs.
+A transaction's writes are one write of the door, all or none; its GETs run after they are durable, so they see them,
+and one that fails says so in its own entry. A batch's entries stand for themselves: writes first, then GETs.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from nirantar import limits
-from nirantar.edges.fhir_rest.answers import Answer, log_failure, of_resource, FAILED
+from nirantar.edges.fhir_rest.answers import FAILED, Answer, log_failure, of_resource
 from nirantar.edges.fhir_rest.exchange import Exchange, durable
 from nirantar.edges.fhir_rest.reading import query_pairs
 from nirantar.edges.fhir_rest.searching import found
@@ -32,7 +32,7 @@ _STATUS_OF: Final = {"created": 201, "updated": 200, "unchanged": 200, "deleted"
 
 
 async def transaction_or_batch(exchange: Exchange) -> Answer:
-    """POST [base]"""
+    """POST [base]."""
     resource, size = await exchange.resource()
     request = await exchange.edge.compute(size, lambda: parse_transaction(resource))
     responses = await (_transaction if request.kind == "transaction" else _batch)(exchange, request, size)
@@ -76,7 +76,7 @@ async def _batch(exchange: Exchange, request: Request, size: int) -> dict[int, E
             try:
                 outcome = await durable(future)
                 responses[operation.entry_index] = _written(exchange, outcome.results[0])
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - one entry's failure is that entry's answer
                 responses[operation.entry_index] = _failed(error)
     for operation in request.operations:
         if operation.method == "GET":
@@ -92,7 +92,7 @@ def _submit_each(exchange: Exchange, group: list[Operation], purpose: Purpose) -
         own = replace(purpose, idempotency_key=None if key is None else f"{key}/{operation.entry_index}")
         try:
             submitted.append((operation, exchange.doors.transact.submit(exchange.caller, (operation,), own)))
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - one entry's failure is that entry's answer
             submitted.append((operation, _failed(error)))
     return submitted
 
@@ -116,7 +116,7 @@ def _written(exchange: Exchange, result: OperationResult) -> EntryResponse:
 async def _read_or_failed(exchange: Exchange, operation: Operation) -> EntryResponse:
     try:
         return await _read(exchange, operation)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - one entry's failure is that entry's answer
         return _failed(error)
 
 

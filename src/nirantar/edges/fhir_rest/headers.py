@@ -1,4 +1,4 @@
-"""What request headers ask for: preferences, preconditions, formats, whose request it is. Read once, checked, bounded."""
+"""What request headers ask for: preferences, preconditions, formats, whose request it is. Checked and bounded."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def require_json_wanted(headers: Headers, query: bytes) -> None:
             if name == "_format" and _media_type(value.replace(" ", "+")) not in _JSON_FORMATS:
                 raise HttpRefusal(406, "not-supported", "Only JSON is spoken here: _format=json.")
         return
-    accepted = headers.get(b"accept")
-    if accepted is None or accepted == b"*/*" or accepted == b"application/fhir+json":
+    accepted = headers.get(b"accept", b"*/*")
+    if accepted in (b"*/*", b"application/fhir+json"):
         return
     if not any(_media_type(part) in _JSON_TYPES for part in accepted.decode("latin-1").split(",")):
         raise HttpRefusal(406, "not-supported", "Only JSON is spoken here: Accept: application/fhir+json.")

@@ -23,14 +23,14 @@ _OF_THE_FORM: Final = frozenset({"_format", "_pretty"})
 
 
 async def read(exchange: Exchange) -> Answer:
-    """GET [base]/[type]/[id]"""
+    """GET [base]/[type]/[id]."""
     path = exchange.path
     version = exchange.edge.doors.read.read(exchange.caller, path["type"], path["id"])
     return _conditional(exchange, version)
 
 
 async def read_version(exchange: Exchange) -> Answer:
-    """GET [base]/[type]/[id]/_history/[vid]"""
+    """GET [base]/[type]/[id]/_history/[vid]."""
     path = exchange.path
     version = exchange.doors.read.read_version(exchange.caller, path["type"], path["id"], path["version_id"])
     return _conditional(exchange, version)
@@ -43,7 +43,7 @@ def _conditional(exchange: Exchange, version: StoredVersion) -> Answer:
 
 
 async def history(exchange: Exchange) -> Answer:
-    """GET [base]/[type]/[id]/_history and GET [base]/[type]/_history"""
+    """GET [base]/[type]/[id]/_history and GET [base]/[type]/_history."""
     type, id = exchange.path["type"], exchange.path.get("id")
     count, cursor = _paging(exchange.query)
     page = await exchange.edge.search(

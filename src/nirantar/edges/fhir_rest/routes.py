@@ -18,8 +18,8 @@ from nirantar.edges.fhir_rest.answers import Answer
 from nirantar.edges.fhir_rest.exchange import Exchange
 
 Access = Literal["open", "read", "write", "by-entry"]
-"""`open`: no token. `read`, `write`: the caller's role must allow that of the type in the path. `by-entry`: a token, and
-then each entry of the body by its own method and type."""
+"""`open`: no token. `read`, `write`: the caller's role must allow that of the type in the path. `by-entry`: a token,
+and then each entry of the body by its own method and type."""
 
 Level = Literal["type", "system"]
 Handler = Callable[[Exchange], Awaitable[Answer]]

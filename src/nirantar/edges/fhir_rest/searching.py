@@ -17,12 +17,12 @@ from nirantar.fhir.search_query import CURSOR, SearchQuery, parse_query
 
 
 async def search(exchange: Exchange) -> Answer:
-    """GET [base]/[type]?parameters"""
+    """GET [base]/[type]?parameters."""
     return await _answer(exchange, query_pairs(exchange.query))
 
 
 async def search_by_form(exchange: Exchange) -> Answer:
-    """POST [base]/[type]/_search with the parameters in a form, in the URL, or in both"""
+    """POST [base]/[type]/_search with the parameters in a form, in the URL, or in both."""
     pairs = query_pairs(exchange.query)
     body = await exchange.body()
     if body:

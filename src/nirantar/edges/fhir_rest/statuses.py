@@ -1,8 +1,8 @@
 """What an error means in HTTP: the one table from classes of `errors` to statuses, and the refusals only HTTP knows.
 
 Source: R4 http.html (§3.1.0) and RFC 9110. Where they leave a choice:
-a resource of the wrong structure (unknown element, wrong JSON type) is 400, one whose structure is right but that breaks
-a rule (cardinality, code, invariant) is 422; a body over REQUEST_BYTES_MAX is 413, every other bound 400.
+a resource of the wrong structure (unknown element, wrong JSON type) is 400, one whose structure is right but that
+breaks a rule (cardinality, code, invariant) is 422; a body over REQUEST_BYTES_MAX is 413, every other bound 400.
 """
 
 from __future__ import annotations

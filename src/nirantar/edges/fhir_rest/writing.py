@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import unquote_plus
 
-from nirantar.edges.fhir_rest.answers import Answer, of_outcome, of_version, version_headers
+from nirantar.edges.fhir_rest.answers import Answer, Header, of_outcome, of_version, version_headers
 from nirantar.edges.fhir_rest.exchange import Exchange, durable
 from nirantar.edges.fhir_rest.headers import condition_text, if_match, if_none_match
 from nirantar.errors import Conflict, InvalidInput, Issue
@@ -17,14 +17,14 @@ from nirantar.interactions.transaction import OperationResult
 
 
 async def create(exchange: Exchange) -> Answer:
-    """POST [base]/[type], with If-None-Exist a conditional create"""
+    """POST [base]/[type], with If-None-Exist a conditional create."""
     resource, size = await _resource(exchange)
     operation = to_create(resource, if_none_exist=condition_text(exchange.headers))
     return await _write(exchange, operation, size, "fhir-create")
 
 
 async def update(exchange: Exchange) -> Answer:
-    """PUT [base]/[type]/[id], also of a resource that is not there yet"""
+    """PUT [base]/[type]/[id], also of a resource that is not there yet."""
     resource, size = await _resource(exchange)
     if resource.get("id") != exchange.path["id"]:
         raise InvalidInput(f"{exchange.path['type']}.id must be the id that the URL names.")
@@ -35,20 +35,20 @@ async def update(exchange: Exchange) -> Answer:
 
 
 async def update_by_condition(exchange: Exchange) -> Answer:
-    """PUT [base]/[type]?condition"""
+    """PUT [base]/[type]?condition."""
     resource, size = await _resource(exchange)
     operation = to_update(resource, if_match=if_match(exchange.headers), condition=_condition(exchange))
     return await _write(exchange, operation, size, "fhir-update")
 
 
 async def delete(exchange: Exchange) -> Answer:
-    """DELETE [base]/[type]/[id]; what is not there needs no deleting"""
+    """DELETE [base]/[type]/[id]; what is not there needs no deleting."""
     operation = to_delete(exchange.path["type"], exchange.path["id"], if_match=if_match(exchange.headers))
     return await _write(exchange, operation, 0, "fhir-delete")
 
 
 async def delete_by_condition(exchange: Exchange) -> Answer:
-    """DELETE [base]/[type]?condition, of one match or none"""
+    """DELETE [base]/[type]?condition, of one match or none."""
     operation = to_delete(
         exchange.path["type"], condition=_condition(exchange), if_match=if_match(exchange.headers)
     )
@@ -86,7 +86,7 @@ async def _write(exchange: Exchange, operation: Operation, size: int, action: st
 def _answer(exchange: Exchange, result: OperationResult) -> Answer:
     version, returned = result.version, exchange.preferences.returned
     if result.status == "deleted":
-        headers = () if version is None else version_headers(version)
+        headers: tuple[Header, ...] = () if version is None else version_headers(version)
         if returned == "OperationOutcome":
             return of_outcome(200, (done(result),), headers)
         return Answer(204, headers)
@@ -94,13 +94,13 @@ def _answer(exchange: Exchange, result: OperationResult) -> Answer:
     assert version is not None, "require_result saw it"
     place = f"{exchange.base_url}/{result.type}/{result.id}/_history/{version.version_id}"
     status = 201 if result.status == "created" else 200
-    headers = (*version_headers(version), (b"location", place.encode("latin-1")))
+    located = (*version_headers(version), (b"location", place.encode("latin-1")))
     if returned == "minimal":
-        return Answer(status, headers)
+        return Answer(status, located)
     if returned == "OperationOutcome":
-        return of_outcome(status, (done(result),), headers)
+        return of_outcome(status, (done(result),), located)
     shown = of_version(version)
-    return Answer(status, (*shown.headers, headers[-1]), shown.body)
+    return Answer(status, (*shown.headers, located[-1]), shown.body)
 
 
 def require_result(result: OperationResult) -> None:
