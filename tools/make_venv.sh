@@ -30,10 +30,12 @@ version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     fail "Nirantar needs Python 3.11 or newer; “$python” is $version. Name a newer one: make PYTHON=/path/to/python3 …"
 
 # Debian packs the modules that make an environment apart from the interpreter.
-if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
-    bash tools/system_packages.sh "python$version-venv" ||
-        fail "“$python” cannot make a virtual environment (its modules venv and ensurepip are missing)."
-fi
+can_make_environments() {
+    "$python" -c 'import ensurepip, venv' 2>/dev/null
+}
+can_make_environments || bash tools/system_packages.sh "python$version-venv" || true
+can_make_environments ||
+    fail "“$python” cannot make a virtual environment: its modules venv and ensurepip are missing."
 
 # An environment that was interrupted half made, belongs to another Python, or was moved with its folder, is made anew.
 if ! [ "$(.venv/bin/python -c 'import pip, sys; print(sys.prefix, "%d.%d" % sys.version_info[:2])' 2>/dev/null)" \
