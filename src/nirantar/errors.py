@@ -4,6 +4,7 @@
     ├── InvalidInput                the caller's input is wrong; nothing was done
     │   ├── MalformedJson           not JSON, not UTF-8, too deep
     │   ├── ResourceInvalid         JSON, but not a valid FHIR R4 resource; carries every issue
+    │   ├── FieldsInvalid           a filled-in form that a workflow refuses; carries a sentence for each field
     │   ├── UnknownSearchParameter  a search parameter that is not held here
     │   └── LimitExceeded           larger than a bound of limits.py, which it names
     ├── NotFound                    no such resource, version or object
@@ -87,6 +88,17 @@ class ResourceInvalid(InvalidInput):
 
     def issues(self) -> tuple[Issue, ...]:
         return self.found
+
+
+class FieldsInvalid(InvalidInput):
+    """Fields of a form that a workflow refuses: `fields` maps each field's name to one sentence for who typed it."""
+
+    def __init__(self, fields: dict[str, str]) -> None:
+        self.fields = fields
+        super().__init__(" ".join(fields.values()))
+
+    def issues(self) -> tuple[Issue, ...]:
+        return tuple(Issue(self.issue_code, sentence, field) for field, sentence in self.fields.items())
 
 
 class UnknownSearchParameter(InvalidInput):

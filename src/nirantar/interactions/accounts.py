@@ -18,6 +18,7 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 
 from nirantar import limits
 from nirantar.errors import InvalidInput, NotFound, NotSignedIn, Overloaded
+from nirantar.fhir.search_query import SearchQuery
 from nirantar.host.port import Host
 from nirantar.interactions.access_log import AccessLog
 from nirantar.interactions.authorize import ROLES, Caller, authorize_operation
@@ -100,6 +101,15 @@ class Accounts:
         if record is None:
             raise NotFound(f"There is no account {login}.")
         return Account(login, record["name"], record["role"], record["active"])
+
+    def everybody(self, by: Caller) -> tuple[Account, ...]:
+        """Every account by login, up to SEARCH_COUNT_MAX. Raises Forbidden."""
+        authorize_operation(by)
+        with self._view.reader() as state:
+            page = state.search(SearchQuery(ACCOUNT_TYPE, count=limits.SEARCH_COUNT_MAX))
+        records = [msgspec.json.decode(each.resource) for each in page.versions if each.resource is not None]
+        accounts = (Account(each["id"], each["name"], each["role"], each["active"]) for each in records)
+        return tuple(sorted(accounts, key=lambda each: each.login))
 
     def _record(self, login: str) -> dict[str, Any] | None:
         if not LOGIN.fullmatch(login):

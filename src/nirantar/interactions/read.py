@@ -2,12 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+
+from nirantar import limits
 from nirantar.errors import Gone, NotFound
 from nirantar.fhir.search_query import SearchQuery
 from nirantar.interactions.access_log import AccessLog
-from nirantar.interactions.authorize import Caller, authorize
+from nirantar.interactions.authorize import Caller, allowed, authorize
 from nirantar.interactions.transaction import SYSTEM_TYPE_PREFIX
+from nirantar.journal.entry import decode
 from nirantar.store.port import Page, StoredVersion, View
+
+Version = StoredVersion
+"""One version of one resource, under the name by which edges know it (they never import the store)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authorship:
+    """Who made a version, where, when and why, as its entry says. All empty where the entry cannot be read here."""
+
+    actor: str = ""
+    role: str = ""
+    workstation: str = ""
+    action: str = ""
+    reason: str = ""
+    effective_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A patient's record as far as the caller's role may see it, the Patient first. `withheld` counts what the role
+    may not see, `cut` says that there is more than CHART_RESOURCES_MAX."""
+
+    patient: StoredVersion
+    others: tuple[StoredVersion, ...]
+    withheld: int
+    cut: bool
 
 
 class Read:
@@ -16,9 +48,13 @@ class Read:
     All raise Forbidden, and NotFound for system records, which do not exist for these doors.
     """
 
-    def __init__(self, view: View, access_log: AccessLog) -> None:
+    def __init__(
+        self, view: View, access_log: AccessLog, entries: Callable[[str, int], bytes] | None = None
+    ) -> None:
+        """`entries` gives the exact bytes of an entry by (origin, index): JournalReader.entry."""
         self._view = view
         self._access_log = access_log
+        self._entries = entries
 
     def read(self, caller: Caller, resource_type: str, id: str) -> StoredVersion:
         """The current version. Raises NotFound, or Gone when it was deleted."""
@@ -63,6 +99,42 @@ class Read:
             page = state.search(query)
         self._access_log.note(caller, "search" if page.versions else "search-nothing", query.type, "")
         return page
+
+    def chart(self, caller: Caller, patient_id: str) -> Chart:
+        """Everything filed under a patient that the caller may see. Raises NotFound, Gone."""
+        self._admit(caller, "Patient")
+        others: list[StoredVersion] = []
+        withheld, cut = 0, False
+        with self._view.reader() as state:
+            patient = _present(state.read("Patient", patient_id), "Patient", patient_id)
+            for version in state.compartment(patient_id):
+                if version.type == "Patient" and version.id == patient_id:
+                    continue
+                if not allowed(caller.role, "read", version.type):
+                    withheld += 1
+                elif len(others) < limits.CHART_RESOURCES_MAX:
+                    others.append(version)
+                else:
+                    cut = True
+        self._access_log.note(caller, "chart", "Patient", patient_id)
+        return Chart(patient, tuple(others), withheld, cut)
+
+    def authorship(self, caller: Caller, version: StoredVersion) -> Authorship:
+        """Who made a version that the caller may read, from the entry that made it."""
+        self._admit(caller, version.type)
+        if self._entries is None:
+            return Authorship()
+        entry = decode(self._entries(version.origin, version.entry_index), version.origin, version.entry_index)
+        if entry is None:
+            return Authorship()
+        return Authorship(
+            entry.actor, entry.role, entry.workstation, entry.action, entry.reason or "", entry.effective_at or ""
+        )
+
+    def is_repeat(self, caller: Caller, idempotency_key: str) -> bool:
+        """Whether a write of this caller with this key is already done: repeating it would find its result."""
+        with self._view.reader() as state:
+            return state.entry_for_key(sha256(f"{caller.actor}\n{idempotency_key}".encode()).hexdigest()) is not None
 
     def _admit(self, caller: Caller, resource_type: str) -> None:
         if resource_type.startswith(SYSTEM_TYPE_PREFIX):
