@@ -139,7 +139,7 @@ class Node:
         self._stack.callback(credentials.close)
         self.doors = Doors(
             transact=transact,
-            read=Read(self.view, self.access_log),
+            read=Read(self.view, self.access_log, self.reader.entry),
             accounts=Accounts(host, self.view, transact, self.access_log),
             credentials=credentials,
             access_log=self.access_log,

@@ -26,7 +26,7 @@ def node_app(node: Node, *, demo: DemoStrip | None = None, extra: tuple[BaseRout
     """Everything that a node serves: `/health`, the FHIR base at `/fhir`, and the desks."""
     configuration = node.papers.configuration
     settings = WebSettings(
-        hospital=node.papers.document.name, uhid_system=configuration.uhid_system,
+        host=node.host, hospital=node.papers.document.name, uhid_system=configuration.uhid_system,
         secure_cookies=configuration.secure_cookies, demo=demo,
     )
 

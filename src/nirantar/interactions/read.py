@@ -15,8 +15,7 @@ from nirantar.interactions.transaction import SYSTEM_TYPE_PREFIX
 from nirantar.journal.entry import decode
 from nirantar.store.port import Page, StoredVersion, View
 
-Version = StoredVersion
-"""One version of one resource, under the name by which edges know it (they never import the store)."""
+__all__ = ["Authorship", "Chart", "Page", "Read", "StoredVersion"]
 
 
 @dataclass(frozen=True, slots=True)

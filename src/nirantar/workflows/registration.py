@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from nirantar.errors import FieldsInvalid, InvalidInput
 from nirantar.fhir.transaction_bundle import Operation
-from nirantar.workflows.operations import create, update
+from nirantar.interactions.operations import create, update
 from nirantar.workflows.patient_fields import CATEGORIES, PERSON_FIELDS, PersonFields, check_person, check_text, cleaned
 from nirantar.workflows.patient_resource import new_patient, with_corrections
 
@@ -87,9 +87,9 @@ def register(command: RegisterPatient, uhid: str, place: Place) -> tuple[Operati
     checked = check(command, place.today)
     patient = new_patient(checked.person, uhid, place.uhid_system, place.today)
     return (
-        create(0, patient, _PATIENT),
-        create(1, _encounter(checked.department, _PATIENT, place.now), _ENCOUNTER),
-        create(2, _coverage(checked.category, place.today), _COVERAGE),
+        create(patient, full_url=_PATIENT),
+        create(_encounter(checked.department, _PATIENT, place.now), full_url=_ENCOUNTER),
+        create(_coverage(checked.category, place.today), full_url=_COVERAGE),
     )
 
 
@@ -99,7 +99,7 @@ def visit(department: str, patient_id: str, place: Place) -> tuple[Operation, ..
     problem = check_text(department, "department", 80) if department else "Choose the department of the visit."
     if problem is not None:
         raise FieldsInvalid({"department": problem})
-    return (create(0, _encounter(department, f"Patient/{patient_id}", place.now), _ENCOUNTER),)
+    return (create(_encounter(department, f"Patient/{patient_id}", place.now)),)
 
 
 def correct(
@@ -128,7 +128,7 @@ def correct(
     corrected = with_corrections(patient, before, checked, today)
     if corrected == patient:
         raise InvalidInput("Nothing was changed, so nothing was saved.")
-    return (update(0, corrected, version_id),)
+    return (update(corrected, if_match=version_id),)
 
 
 def _partners(touched: set[str]) -> set[str]:

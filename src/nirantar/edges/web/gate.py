@@ -61,7 +61,15 @@ def _answer(desk: Desk, page: Page, request: Request, form: dict[str, str]) -> R
     return response
 
 
+def asked_of(desk: Desk, request: Request) -> Asked:
+    """A request that no page answers, for the page that says so: with whoever is signed in, for the menu."""
+    asked = _asked(desk, request, {})
+    asked.new_secret, asked.signed_in = None, caller_of(desk.doors.credentials, asked.secret)
+    return asked
+
+
 def _asked(desk: Desk, request: Request, form: dict[str, str]) -> Asked:
+    """The request as handlers see it; whoever has no cookie yet gets a visitor's, so that forms have a token."""
     secret = request.cookies.get(COOKIE, "")
     address = request.client.host if request.client is not None else "unknown"
     asked = Asked(

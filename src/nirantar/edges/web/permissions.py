@@ -1,0 +1,17 @@
+"""Groups of roles that the permission matrix is made of (domain: what each role may do)."""
+
+from __future__ import annotations
+
+from typing import Final
+
+EVERYBODY: Final = frozenset({
+    "registration-clerk", "doctor", "nurse", "lab-technician", "pathologist", "pharmacist", "cashier", "mrd-officer",
+    "it-security", "auditor",
+})
+"""Every role that a person can have."""
+CHART_READERS: Final = EVERYBODY - {"it-security", "auditor"}
+"""Roles that may look a patient up; the doors then show each what its role may see."""
+REGISTRARS: Final = frozenset({"registration-clerk", "mrd-officer"})
+"""Roles that register patients and correct what was registered."""
+SLIP_PRINTERS: Final = REGISTRARS | {"doctor", "nurse"}
+OPERATORS: Final = frozenset({"it-security"})
