@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import uvicorn
-from granian.constants import Interfaces, Loops
+from granian.constants import Interfaces
 from granian.server.embed import Server as GranianServer
 from starlette.applications import Starlette
 from starlette.requests import Request

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from nirantar.app.recovering import RecoveryReport, recover as recover_node
+from nirantar.app.recovering import RecoveryReport
+from nirantar.app.recovering import recover as recover_node
 from nirantar.app.vaults import open_vault
 from nirantar.cli import terminal
 from nirantar.cli.identity_file import read_identity
@@ -67,9 +68,9 @@ def _print(report: RecoveryReport, directory: Path) -> None:
         ("log", "entries", "proven by signature", "lost", "folded"),
         [(each.origin, f"{each.entries:,}", f"{each.proven:,}", f"{each.lost:,}", f"{each.folded:,}") for each in report.logs],
     )
-    total = sum(count for kind, count in report.resources.items() if not kind.startswith("Nirantar"))
+    clinical = {kind: count for kind, count in report.resources.items() if not kind.startswith("Nirantar")}
     terminal.print_facts("Result", [
-        ("resources", f"{total:,} of {len(report.resources)} types"),
+        ("resources", f"{sum(clinical.values()):,} in {len(clinical)} types"),
         ("time", f"{report.seconds_reading:.2f} s reading and proving, {report.seconds_folding:.2f} s folding"),
         ("new node", f"{report.node} in {directory}"),
     ])

@@ -9,7 +9,8 @@ from pathlib import Path
 import uvloop
 
 from nirantar.app.node import Node
-from nirantar.app.server import ServerKind, node_app, serve as serve_app
+from nirantar.app.server import ServerKind, node_app
+from nirantar.app.server import serve as serve_app
 from nirantar.cli import terminal
 from nirantar.errors import SetupError
 from nirantar.host.real import RealHost

@@ -23,7 +23,9 @@ EXIT_INPUT: Final = 2
 EXIT_SETUP: Final = 3
 EXIT_UNAVAILABLE: Final = 4
 
-out: Final = Console(highlight=False, soft_wrap=True)
+_WIDTH: Final = None if sys.stdout.isatty() else 160
+
+out: Final = Console(highlight=False, soft_wrap=True, width=_WIDTH)
 err: Final = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _EXIT_CODES: Final[tuple[tuple[type[NirantarError], int], ...]] = (
