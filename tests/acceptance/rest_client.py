@@ -103,7 +103,7 @@ def document(response: httpx.Response) -> Any:
 def codes(response: httpx.Response) -> set[str]:
     """The issue codes of an OperationOutcome; fails when the answer is none."""
     outcome = document(response)
-    assert outcome["resourceType"] == "OperationOutcome", response.text
+    assert outcome["resourceType"] == "OperationOutcome", response.text[:500]
     assert response.headers["content-type"].startswith(JSON)
     return {issue["code"] for issue in outcome["issue"]}
 
