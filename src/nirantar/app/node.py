@@ -22,11 +22,13 @@ from nirantar.fold.roster import Roster
 from nirantar.host.port import Host
 from nirantar.interactions.access_log import AccessLog
 from nirantar.interactions.accounts import Accounts
+from nirantar.interactions.attach import Attach
 from nirantar.interactions.credentials import CREDENTIALS_FILE, Credentials
 from nirantar.interactions.doors import Doors, NodeStatus
 from nirantar.interactions.numbers import Numbers
 from nirantar.interactions.read import Read
 from nirantar.interactions.transact import Transact
+from nirantar.journal.attachments import ATTACHMENTS_DIRECTORY, Attachments
 from nirantar.journal.log import JOURNAL_FILE, JournalWriter
 from nirantar.journal.reader import JournalReader
 from nirantar.journal.sequencer import Sequencer
@@ -124,7 +126,10 @@ class Node:
         self._bring_view_forward(progress)
         self.vaults = tuple(open_vault(host, uri) for uri in settings.vaults)
         self.sequencer = Sequencer(host, self.journal, self.view)
-        self.sealer = Sealer(host, self.reader, origin, self.vaults, self.papers.document.recipients)
+        self.attachments = Attachments(host, directory / ATTACHMENTS_DIRECTORY)
+        self.sealer = Sealer(
+            host, self.reader, self.attachments, origin, self.vaults, self.papers.document.recipients
+        )
         self._refusal = self._why_read_only()
         if self._refusal is not None:
             self.sequencer.refuse_writes(self._refusal)
@@ -133,13 +138,15 @@ class Node:
             host, settings.node, self.sequencer, self.view,
             confirmations=self.sealer if self.vaults else None, durability=settings.durability,
         )
+        read = Read(self.view, self.access_log, self.reader.entry)
         self.digests = AccessDigests(settings.node, self.access_log, transact)
         grant = self.papers.roster.by_origin()[origin]
         credentials = Credentials(host, directory / CREDENTIALS_FILE)
         self._stack.callback(credentials.close)
         self.doors = Doors(
             transact=transact,
-            read=Read(self.view, self.access_log, self.reader.entry),
+            read=read,
+            attach=Attach(self.attachments, transact, read, self.reader),
             accounts=Accounts(host, self.view, transact, self.access_log),
             credentials=credentials,
             access_log=self.access_log,

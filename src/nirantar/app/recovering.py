@@ -19,13 +19,14 @@ from nirantar.app.founding import name_node, new_signer, publish, read_published
 from nirantar.app.node import VIEW_FILE, open_view, read_papers
 from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
-from nirantar.continuity.vault_reading import LogReading, read_log
+from nirantar.continuity.vault_reading import LogReading, Step, read_attachment, read_log
 from nirantar.errors import Finding, SetupError
 from nirantar.fold.grants import Grant
 from nirantar.fold.roster import Roster
 from nirantar.host.port import Host
 from nirantar.host.times import from_instant
-from nirantar.journal.entry import decode
+from nirantar.journal.attachments import ATTACHMENTS_DIRECTORY, Attachments
+from nirantar.journal.entry import attachments_in, decode
 from nirantar.journal.log import JOURNAL_FILE, JournalWriter
 from nirantar.journal.reader import JournalReader
 from nirantar.tlog.note import Signer, Verifier
@@ -135,6 +136,7 @@ def _fill_journal(
     """Copy every log of the roster into the new journal; also where each stood at `stop_us`."""
     readings: dict[str, LogReading] = {}
     stops: dict[str, int] = {}
+    attachments = Attachments(host, directory / ATTACHMENTS_DIRECTORY)
     with closing(JournalWriter(host, directory / JOURNAL_FILE, signer.name, signer)) as journal:
         for grant in before.grants:
             one = readings[grant.origin] = LogReading(grant.origin, Verifier.parse(grant.vkey))
@@ -146,6 +148,7 @@ def _fill_journal(
                     journal.append_missing(step.leaf_hash, grant.origin)
                 else:
                     journal.append(step.data, grant.origin)
+                    fetch_attachments(vaults, attachments, one, step)
                     waiting_bytes += len(step.data)
                     if stop_us is not None and grant.origin not in stops:
                         entry = decode(step.data, grant.origin, step.entry_index)
@@ -162,6 +165,19 @@ def _fill_journal(
             journal.keep()
             progress(one.size, one.size)
     return readings, stops
+
+
+def fetch_attachments(vaults: Sequence[Vault], attachments: Attachments, reading: LogReading, step: Step) -> None:
+    """Bring an entry's attachments along; what no vault can give is named."""
+    for attachment in attachments_in(step.data or b"", reading.origin, step.entry_index):
+        sealed = read_attachment(vaults, reading.origin.rpartition("/")[2], attachment.sha256)
+        if sealed is None:
+            reading.findings.append(Finding(
+                f"{reading.origin} entry {step.entry_index}",
+                f"no vault holds its attachment {attachment.sha256} undamaged", "lost",
+            ))
+        else:
+            attachments.keep(attachment.sha256, sealed)
 
 
 def _fold(host: Host, directory: Path, progress: Progress) -> dict[str, int]:

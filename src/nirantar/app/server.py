@@ -53,7 +53,7 @@ async def serve(
     await _wait_until_open(host, port, serving)
     ready()
     await stop.wait()
-    server.stop()
+    server.stop()  # type: ignore[no-untyped-call]  # granian publishes no types for it
     await serving
 
 

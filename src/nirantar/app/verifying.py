@@ -26,10 +26,11 @@ from nirantar.app.node import (
 from nirantar.continuity.digests import ACCESS_DIGEST_TYPE
 from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
-from nirantar.continuity.vault_reading import LogReading, read_log
+from nirantar.continuity.vault_reading import LogReading, read_attachment, read_log
 from nirantar.errors import Damaged, DirectoryInUse, EntryDamaged, Finding
 from nirantar.host.port import Host
 from nirantar.interactions.access_log import check_access_log
+from nirantar.journal.attachments import ATTACHMENTS_DIRECTORY, Attachments
 from nirantar.journal.entry import decode
 from nirantar.journal.fsck import check_log
 from nirantar.journal.log import JOURNAL_FILE
@@ -66,11 +67,14 @@ def verify_node(
     started_us = host.monotonic_us()
     papers = read_papers(host, directory)
     report = VerifyReport(str(directory))
+    attachments = Attachments(host, directory / ATTACHMENTS_DIRECTORY)
     with closing(JournalReader(host, directory / JOURNAL_FILE)) as reader:
         total = sum(reader.size(origin) for origin in reader.origins())
         for origin in reader.origins():
             before = report.entries
-            check = check_log(reader, origin, progress=lambda done, before=before: hashing(before + done, total))  # type: ignore[misc]
+            check = check_log(
+                reader, attachments, origin, progress=lambda done, before=before: hashing(before + done, total),  # type: ignore[misc]
+            )
             report.entries += check.entries
             report.resources += check.versions
             report.logs[origin] = check.entries
@@ -98,7 +102,7 @@ def verify_vault(
         reading = LogReading(grant.origin, Verifier.parse(grant.vkey))
         for step in read_log(vaults, (identity.age_identity,), reading):
             if step.data is not None:
-                report.resources += _versions(step.data, grant.origin, step.entry_index, report)
+                report.resources += _versions(vaults, step.data, grant.origin, step.entry_index, report)
             if step.entry_index % 256 == 0:
                 progress(step.entry_index, max(reading.promised_size, step.entry_index))
         report.entries += reading.size - len(reading.lost)
@@ -109,13 +113,19 @@ def verify_vault(
     return report
 
 
-def _versions(data: bytes, origin: str, entry_index: int, report: VerifyReport) -> int:
+def _versions(vaults: Sequence[Vault], data: bytes, origin: str, entry_index: int, report: VerifyReport) -> int:
     try:
         entry = decode(data, origin, entry_index)
     except EntryDamaged as reason:
         report.findings.append(Finding(f"{origin} entry {entry_index}", str(reason)))
         return 0
-    return 0 if entry is None else len(entry.changes)
+    if entry is None:
+        return 0
+    for attachment in entry.attachments:
+        if read_attachment(vaults, origin.rpartition("/")[2], attachment.sha256) is None:
+            report.findings.append(Finding(
+                f"{origin} entry {entry_index}", f"no vault holds its attachment {attachment.sha256} undamaged", "lost"))
+    return len(entry.changes)
 
 
 @contextmanager

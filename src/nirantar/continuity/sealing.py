@@ -15,8 +15,10 @@ from nirantar import limits
 from nirantar.errors import NirantarError, VaultUnavailable
 from nirantar.host.port import Host
 from nirantar.interactions.doors import VaultStatus
+from nirantar.journal.attachments import Attachments
+from nirantar.journal.entry import attachments_in
 from nirantar.journal.reader import JournalReader
-from nirantar.vault.keys import SegmentKey, TileKey, parse, segments_prefix
+from nirantar.vault.keys import AttachmentKey, SegmentKey, TileKey, parse, segments_prefix
 from nirantar.vault.port import Vault
 from nirantar.vault.segments import encode_segment, entries_that_fit
 
@@ -38,10 +40,12 @@ class Sealer:
     """Seals every log of the directory to every vault; the node's own first."""
 
     def __init__(
-        self, host: Host, reader: JournalReader, own_origin: str, vaults: Sequence[Vault], recipients: Sequence[str]
+        self, host: Host, reader: JournalReader, attachments: Attachments, own_origin: str, vaults: Sequence[Vault],
+        recipients: Sequence[str],
     ) -> None:
         self._host = host
         self._reader = reader
+        self._attachments = attachments
         self._own_origin = own_origin
         self._recipients = tuple(recipients)
         self._followers = [_Follower(vault) for vault in vaults]
@@ -139,6 +143,11 @@ class Sealer:
         count = entries_that_fit(map(len, entries))
         key = SegmentKey(node, "live", first, count)
         data = encode_segment(origin, first, entries[:count], leaves[:count], note, self._recipients)
+        # Attachments first: a segment in a vault means that everything it refers to is there, too.
+        for position, entry in enumerate(entries[:count]):
+            for attachment in attachments_in(entry, origin, first + position):
+                sealed = self._attachments.sealed(attachment.sha256)
+                follower.vault.put_new(str(AttachmentKey(node, attachment.sha256)), sealed)
         follower.vault.put_new(str(key), data)
         self._store_tiles(follower.vault, origin, node, first, first + count)
         follower.confirmed[origin] = first + count

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from hashlib import sha256
 
 from nirantar.errors import EntryDamaged, Finding, NirantarError, ProofInvalid, SegmentDamaged
 from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
 from nirantar.tlog.merkle import Frontier
 from nirantar.tlog.note import Verifier
-from nirantar.vault.keys import SegmentKey, TileKey, parse, segments_prefix
+from nirantar.vault.keys import AttachmentKey, SegmentKey, TileKey, parse, segments_prefix
 from nirantar.vault.port import Vault
 from nirantar.vault.segments import SegmentHeader, open_segment, read_header
 
@@ -164,6 +165,16 @@ def _bridge(vaults: Sequence[Vault], node: str, reading: LogReading, end: int) -
     for leaf in leaves:
         yield reading.take(None, leaf)
     return True
+
+
+def read_attachment(vaults: Sequence[Vault], node: str, digest: str) -> bytes | None:
+    """An encrypted attachment from the first vault that holds it undamaged, or None."""
+    for vault in vaults:
+        with suppress(NirantarError):
+            sealed = vault.get(str(AttachmentKey(node, digest)))
+            if sha256(sealed).hexdigest() == digest:
+                return sealed
+    return None
 
 
 def _tile(vaults: Sequence[Vault], node: str, number: int) -> bytes | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nirantar.interactions.access_log import AccessLog
 from nirantar.interactions.accounts import Accounts
+from nirantar.interactions.attach import Attach
 from nirantar.interactions.credentials import Credentials
 from nirantar.interactions.numbers import Numbers
 from nirantar.interactions.read import Read
@@ -47,6 +48,7 @@ class Doors:
 
     transact: Transact
     read: Read
+    attach: Attach
     accounts: Accounts
     credentials: Credentials
     access_log: AccessLog

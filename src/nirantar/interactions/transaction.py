@@ -33,7 +33,7 @@ from nirantar.host.identifiers import uuid7
 from nirantar.host.port import Host
 from nirantar.host.times import instant
 from nirantar.interactions.authorize import Caller
-from nirantar.journal.entry import ENTRY_VERSION, SALT_BYTES, Change, Entry, decode, encode_salt
+from nirantar.journal.entry import ENTRY_VERSION, SALT_BYTES, Attachment, Change, Entry, decode, encode_salt
 from nirantar.journal.log import Appended
 from nirantar.journal.sequencer import Turn
 from nirantar.store.port import StoredVersion, View, ViewReader
@@ -55,7 +55,8 @@ class Purpose:
     """Why a transaction happens: `action` names it for the audit ("register", "fhir-create"), `reason` is free text.
 
     `effective_at` is a FHIR instant for events that happened before they were typed in. With `idempotency_key` a
-    repeated call, also at another node, finds the first one's result instead of writing again.
+    repeated call, also at another node, finds the first one's result instead of writing again. `attachments` are
+    stored already; the entry holds their keys.
     """
 
     action: str
@@ -63,6 +64,7 @@ class Purpose:
     effective_at: str | None = None
     idempotency_key: str | None = None
     durability: Durability | None = None
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,7 @@ class Transaction:
             workstation=self._caller.workstation, action=self._purpose.action, changes=tuple(self._changes),
             salt=encode_salt(self._host.random_bytes(SALT_BYTES)), effective_at=self._purpose.effective_at,
             reason=self._purpose.reason, idempotency_key=self._key_hash,
+            attachments=self._purpose.attachments,
         )
 
     def answer(self, appended: Appended | None) -> Outcome:

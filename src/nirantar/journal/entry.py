@@ -67,12 +67,21 @@ class Change(msgspec.Struct, frozen=True, omit_defaults=True):
         return None if self.written is msgspec.UNSET else bytes(self.written)
 
 
+class Attachment(msgspec.Struct, frozen=True):
+    """What an entry says of a scan or document that lies beside the log: the SHA-256 (hex) of the encrypted object,
+    the base64 of its AES-256 key, and the content's size in bytes."""
+
+    sha256: str
+    key: str
+    size: int
+
+
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     """A transaction: who changed what, where, when and why.
 
     `recorded_at` is when the system took it, `effective_at` when it happened where that differs (paper typed in
     later), both FHIR instants. `origin` is the node's log origin, `actor` who is answerable, `workstation` where.
-    `idempotency_key` is the SHA-256 (hex) of the caller's key: a second entry with the same key is never made.
+    `attachments` are the objects that belong to it. `idempotency_key` is the SHA-256 (hex) of the caller's key: a second entry with the same key is never made.
     """
 
     v: int
@@ -89,6 +98,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     effective_at: str | None = None
     reason: str | None = None
     idempotency_key: str | None = None
+    attachments: tuple[Attachment, ...] = ()
 
 
 class EntryHead(msgspec.Struct, frozen=True):
@@ -127,6 +137,14 @@ def decode(data: bytes, origin: str, entry_index: int) -> Entry | None:
         raise EntryDamaged(
             origin, entry_index, f"not an entry of format {ENTRY_VERSION} ({type(reason).__name__})"
         ) from None
+
+
+def attachments_in(data: bytes, origin: str, entry_index: int) -> tuple[Attachment, ...]:
+    """The attachments of an entry's bytes, found without reading entries that have none. Raises EntryDamaged."""
+    if b'"attachments":' not in data:
+        return ()
+    entry = decode(data, origin, entry_index)
+    return () if entry is None else entry.attachments
 
 
 def upcast(data: bytes, version: int) -> bytes:

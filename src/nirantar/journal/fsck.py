@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from nirantar.errors import EntryDamaged, Finding, ProofInvalid
+from nirantar.errors import Damaged, EntryDamaged, Finding, ProofInvalid
+from nirantar.journal.attachments import Attachments
 from nirantar.journal.entry import decode
 from nirantar.journal.reader import JournalReader
 from nirantar.tlog.checkpoint import Checkpoint
@@ -29,8 +30,10 @@ class LogCheck:
     findings: list[Finding] = field(default_factory=list)
 
 
-def check_log(reader: JournalReader, origin: str, *, progress: Callable[[int], None]) -> LogCheck:
-    """Hash every entry again, rebuild the tree, and compare with slots and signed checkpoints."""
+def check_log(
+    reader: JournalReader, attachments: Attachments, origin: str, *, progress: Callable[[int], None]
+) -> LogCheck:
+    """Hash every entry and attachment again, rebuild the tree, and compare with slots and signed checkpoints."""
     check = LogCheck(origin)
     signed = _signed(reader, origin, check)
     frontier = Frontier()
@@ -45,7 +48,7 @@ def check_log(reader: JournalReader, origin: str, *, progress: Callable[[int], N
             # The stored hash goes into the tree: if it is the true one, everything else still proves.
             leaf = stored
         elif data:
-            _check_readable(check, entry_index, data)
+            _check_readable(check, attachments, entry_index, data)
         else:
             _find(check, entry_index, "its bytes were lost before recovery; only its leaf hash is known")
         frontier.append(leaf)
@@ -87,7 +90,7 @@ def _compare(check: LogCheck, frontier: Frontier, checkpoint: Checkpoint) -> Non
     ))
 
 
-def _check_readable(check: LogCheck, entry_index: int, data: bytes) -> None:
+def _check_readable(check: LogCheck, attachments: Attachments, entry_index: int, data: bytes) -> None:
     try:
         entry = decode(data, check.origin, entry_index)
     except EntryDamaged as reason:
@@ -95,6 +98,11 @@ def _check_readable(check: LogCheck, entry_index: int, data: bytes) -> None:
         return
     if entry is not None:
         check.versions += len(entry.changes)
+        for attachment in entry.attachments:
+            try:
+                attachments.content(attachment)
+            except Damaged as reason:
+                _find(check, entry_index, str(reason))
     if entry is not None and entry.origin != check.origin:
         _find(check, entry_index, "it says that it belongs to another log")
 

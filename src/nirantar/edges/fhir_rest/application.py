@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from nirantar import limits
 from nirantar.edges.fhir_rest.answers import CONTENT_TYPE, Answer, of_error
+from nirantar.edges.fhir_rest.binaries import BINARY
 from nirantar.edges.fhir_rest.bodies import ClientGone
 from nirantar.edges.fhir_rest.capability import capability_statement
 from nirantar.edges.fhir_rest.exchange import Edge, Exchange
@@ -106,8 +107,10 @@ class _Endpoint:
             )
         if not self._is_open:
             exchange.caller = exchange.edge.doors.credentials.check("token", bearer_token(exchange.headers))
-        require_json_wanted(exchange.headers, query)
         type = exchange.path.get("type")
+        # A Binary's content goes out in whatever type it has; its reader looks at Accept itself.
+        if type != BINARY:
+            require_json_wanted(exchange.headers, query)
         if type is not None and type not in self._types:
             raise NotFound("The URL names a resource type that R4 does not have.")
         return await handler(exchange)

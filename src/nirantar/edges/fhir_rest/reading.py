@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlencode
 
 from nirantar import limits
 from nirantar.edges.fhir_rest.answers import Answer, of_resource, of_version, version_headers
+from nirantar.edges.fhir_rest.binaries import download, wants_content
 from nirantar.edges.fhir_rest.exchange import Exchange
 from nirantar.edges.fhir_rest.headers import is_known_version
 from nirantar.errors import InvalidInput, LimitExceeded, UnknownSearchParameter
@@ -25,6 +26,8 @@ _OF_THE_FORM: Final = frozenset({"_format", "_pretty"})
 async def read(exchange: Exchange) -> Answer:
     """GET [base]/[type]/[id]."""
     path = exchange.path
+    if wants_content(exchange):
+        return await download(exchange)
     version = exchange.edge.doors.read.read(exchange.caller, path["type"], path["id"])
     return _conditional(exchange, version)
 

@@ -17,6 +17,7 @@ RETRY_AFTER_SECONDS: Final = 1
 _STATUSES: Final[dict[type[errors.NirantarError], int]] = {
     errors.InvalidInput: 400,
     errors.MalformedJson: 400,
+    errors.FieldsInvalid: 422,
     errors.ResourceInvalid: 422,
     errors.UnknownSearchParameter: 400,
     errors.LimitExceeded: 400,

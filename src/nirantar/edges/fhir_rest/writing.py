@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import unquote_plus
 
 from nirantar.edges.fhir_rest.answers import Answer, Header, of_outcome, of_version, version_headers
+from nirantar.edges.fhir_rest.binaries import comes_as_content, upload
 from nirantar.edges.fhir_rest.exchange import Exchange, durable
 from nirantar.edges.fhir_rest.headers import condition_text, if_match, if_none_match
 from nirantar.errors import Conflict, InvalidInput, Issue
@@ -18,6 +19,8 @@ from nirantar.interactions.transaction import OperationResult
 
 async def create(exchange: Exchange) -> Answer:
     """POST [base]/[type], with If-None-Exist a conditional create."""
+    if comes_as_content(exchange):
+        return _answer(exchange, await upload(exchange))
     resource, size = await _resource(exchange)
     operation = to_create(resource, if_none_exist=condition_text(exchange.headers))
     return await _write(exchange, operation, size, "fhir-create")
