@@ -8,8 +8,8 @@ from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journal_entries import Made, NodeLog, granted, observation, organization, patient
 
+from journal_entries import Made, NodeLog, granted, observation, organization, patient
 from nirantar.fold.version_graph import GraphNode, heads, version_id
 from nirantar.host.real import RealHost
 from nirantar.store.memory import MemoryReader, MemoryView
