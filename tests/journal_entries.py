@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -12,7 +11,8 @@ import msgspec
 from nirantar.fold.grants import Grant
 from nirantar.fold.version_graph import version_id
 from nirantar.host.times import instant
-from nirantar.journal.entry import Change, Entry, encode
+from nirantar.journal.entry import Change, Entry, decode, encode
+from nirantar.tlog.merkle import leaf_hash
 
 START_US = 1_790_000_000_000_000
 SECOND_US = 1_000_000
@@ -77,8 +77,10 @@ class NodeLog:
             "recorded_at": instant(self.clock_us), "actor": "someone", "role": "doctor", "workstation": "desk",
             "action": "test", "changes": changes, "salt": "c2FsdHNhbHRzYWx0c2E=",
         }  # fmt: skip
-        entry = Entry(**{**plain, **fields})
-        made = Made(index, sha256(b"\x00" + encode(entry)).digest(), entry)
+        data = encode(Entry(**{**plain, **fields}))
+        entry = decode(data, self.origin, index)
+        assert entry is not None
+        made = Made(index, leaf_hash(data), entry)
         self.made.append(made)
         return made
 

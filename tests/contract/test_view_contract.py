@@ -175,6 +175,18 @@ def test_a_suspect_clock_never_wins(view: AnyView) -> None:
         assert [each.version_id for each in state.heads("Patient", "a")] == ["opd-1.1", "ward-3.0"]
 
 
+@pytest.mark.parametrize("first", ["opd-1", "ward-3"])
+def test_a_forged_circle_hides_nothing(view: AnyView, first: str) -> None:
+    """Two versions that name each other as parents leave the later one shown, whichever arrives first."""
+    desk, ward = NodeLog("opd-1"), NodeLog("ward-3")
+    desk.clock_us += 10_000_000
+    entries = [desk.put(patient("a"), parents=["ward-3.0"]), ward.put(patient("a"), parents=["opd-1.0"])]
+    for made in sorted(entries, key=lambda made: made.entry.origin != origin_of(first)):
+        fold(view, made)
+    with view.reader() as state:
+        assert [each.version_id for each in state.heads("Patient", "a")] == ["opd-1.0"]
+
+
 def test_only_the_next_entry_is_folded(view: AnyView) -> None:
     """A gap, a repetition and an unknown journal that does not begin at 0 are refused."""
     log = NodeLog("opd-1")

@@ -125,7 +125,7 @@ class DigestProof:
 
 
 def prove(subject: str, bucket: Mapping[str, bytes], node: Callable[[int], bytes | None]) -> DigestProof:
-    """The proof for a subject that is in `bucket` (leaf hashes by subject); `node` gives stored nodes, None if empty."""
+    """The proof for a subject that is in `bucket` (leaf hashes by subject); `node` gives nodes, None if empty."""
     names = sorted(bucket)
     place = names.index(subject)
     reader = MemoryHashReader([bucket[name] for name in names])

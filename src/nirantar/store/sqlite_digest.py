@@ -9,6 +9,7 @@ import apsw
 
 from nirantar.fold.version_graph import version_id
 from nirantar.store.digest import (
+    BUCKETS,
     EMPTY_NODES,
     DigestProof,
     bucket_hash,
@@ -22,7 +23,7 @@ from nirantar.store.digest import (
 )
 from nirantar.store.schema import SEQUENCE_BITS
 from nirantar.store.sqlite_rows import Row, all_rows, each_row, first_row
-from nirantar.tlog.merkle import leaf_hash
+from nirantar.tlog.merkle import EMPTY_ROOT, leaf_hash
 
 IS_HEAD: Final = (
     "(r.shown = v.version_row OR r.heads > 1 AND EXISTS"
@@ -117,6 +118,26 @@ def subject_lines(cursor: apsw.Cursor, subject: str) -> list[str]:
 def computed_digest(cursor: apsw.Cursor) -> bytes:
     """The digest from the rows of all versions alone, trusting no stored hash. Memory grows with the patients."""
     return digest_of(dict(_computed_leaves(cursor)))
+
+
+def stored_tree_is_right(cursor: apsw.Cursor) -> bool:
+    """Whether every stored leaf that is not stale, and every stored node, is what the rows give."""
+    computed = dict(_computed_leaves(cursor))
+    stale = {subject for (subject,) in all_rows(cursor, "SELECT subject FROM digest_stale")}
+    stored = {}
+    buckets: Buckets = {}
+    for bucket, subject, hash_ in all_rows(cursor, "SELECT bucket, subject, hash FROM digest_leaf"):
+        stored[subject] = hash_
+        buckets.setdefault(bucket, {})[subject] = hash_
+    if any(stored.get(subject) != computed.get(subject) for subject in (stored.keys() | computed.keys()) - stale):
+        return False
+    nodes: dict[int, bytes] = dict(all_rows(cursor, "SELECT position, hash FROM digest_node"))
+    hashes = {position - BUCKETS: EMPTY_ROOT for position in nodes if position >= BUCKETS}
+    hashes.update((bucket, bucket_hash(leaves)) for bucket, leaves in buckets.items())
+    expected: dict[int, bytes] = {}
+    if hashes:
+        node_above(hashes, lambda position: None, expected.__setitem__)
+    return nodes == expected
 
 
 def _computed_leaves(cursor: apsw.Cursor) -> Iterator[tuple[str, bytes]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import apsw
@@ -37,10 +38,12 @@ class Interned:
     def __init__(self, cursor: apsw.Cursor) -> None:
         self._cursor = cursor
         self._cache: dict[tuple[str, ...] | int, Any] = {}
+        self._params: dict[int, dict[str, int]] = {}
 
     def forget(self) -> None:
         """Drop the cache."""
         self._cache.clear()
+        self._params.clear()
 
     def _keep(self, name: tuple[str, ...] | int, value: Any) -> Any:
         if len(self._cache) >= _NAMES_CACHED_MAX:
@@ -72,26 +75,29 @@ class Interned:
 
     def system_key(self, name: str) -> int:
         """The key of a code system; 0 for none ("")."""
-        return (
-            0
-            if not name
-            else self._cache.get(("system", name))
-            or self._key(
-                "SELECT system_key FROM code_system WHERE name = ?",
-                "INSERT INTO code_system (name) VALUES (?) RETURNING system_key",
-                ("system", name),
-                (name,),
-            )
+        if not name:
+            return 0
+        return self._cache.get(("system", name)) or self._key(
+            "SELECT system_key FROM code_system WHERE name = ?",
+            "INSERT INTO code_system (name) VALUES (?) RETURNING system_key",
+            ("system", name),
+            (name,),
         )
 
-    def param_key(self, resource_type: str, type_key: int, name: str) -> int:
-        """The key of a search parameter of a type."""
-        return self._cache.get((resource_type, name, "")) or self._key(
-            "SELECT param_key FROM search_param WHERE type_key = ? AND name = ?",
-            "INSERT INTO search_param (type_key, name) VALUES (?, ?) RETURNING param_key",
-            (resource_type, name, ""),
-            (type_key, name),
-        )
+    def params(self, type_key: int) -> dict[str, int]:
+        """The keys of a type's search parameters, as far as they were used since the cache was emptied."""
+        return self._params.setdefault(type_key, {})
+
+    def param_key(self, type_key: int, name: str) -> int:
+        """The key of a search parameter of a type. R4 bounds how many there are."""
+        key = self.params(type_key).get(name)
+        if key is None:
+            values = (type_key, name)
+            find = "SELECT param_key FROM search_param WHERE type_key = ? AND name = ?"
+            make = "INSERT INTO search_param (type_key, name) VALUES (?, ?) RETURNING param_key"
+            row = first_row(self._cursor, find, values) or one_row(self._cursor, make, values)
+            key = self.params(type_key)[name] = int(row[0])
+        return key
 
     def node(self, origin_key: int) -> str:
         """The node name of an origin that is known to be there."""
@@ -110,44 +116,45 @@ class Indexer:
         self._interned = interned
 
     def replace(
-        self,
-        resource_type: str,
-        type_key: int,
-        resource_key: int,
-        old: bytes | None,
-        new: bytes | dict[str, Any] | None,
+        self, type_key: int, resource_key: int, old: bytes | None, new: bytes | dict[str, Any] | None
     ) -> None:
         """Make the index say of the resource what `new` says, where until now it said what `old` said.
 
         What `old` said is found by reading its bytes again: no second index has to remember it.
         """
         before, after = rows_of(old), rows_of(new)
-        self._write(_REMOVE, resource_type, type_key, resource_key, before - after)
-        self._write(_ADD, resource_type, type_key, resource_key, after - before)
+        if before:
+            kept = set(before) & set(after)
+            self._write(_REMOVE, type_key, resource_key, [row for row in before if row not in kept])
+            after = [row for row in after if row not in kept]
+        self._write(_ADD, type_key, resource_key, after)
 
     def _write(
-        self,
-        statements: dict[type[IndexRow], str],
-        resource_type: str,
-        type_key: int,
-        resource_key: int,
-        rows: frozenset[IndexRow],
+        self, statements: dict[type[IndexRow], str], type_key: int, resource_key: int, rows: Sequence[IndexRow]
     ) -> None:
-        by_kind: dict[type[IndexRow], list[Columns]] = {}
+        """Run the statements for these rows, all of one kind together. The hot loop of the fold."""
+        if not rows:
+            return
+        interned, params = self._interned, self._interned.params(type_key)
+        tokens: list[Columns] = []
+        strings: list[Columns] = []
+        dates: list[Columns] = []
+        references: list[Columns] = []
         for row in rows:
-            columns = (*self.columns(resource_type, type_key, row), resource_key)
-            by_kind.setdefault(type(row), []).append(columns)
-        for kind, found in by_kind.items():
-            self._cursor.executemany(statements[kind], found)
-
-    def columns(self, resource_type: str, type_key: int, row: IndexRow) -> Columns:
-        """The row as its table's columns, all but the resource's key."""
-        param_key = self._interned.param_key(resource_type, type_key, row.param)
-        if isinstance(row, TokenRow):
-            return param_key, row.code, self._interned.system_key(row.system)
-        if isinstance(row, DateRow):
-            return param_key, span_of(row.low_us, row.high_us), row.low_us, row.high_us
-        return (param_key, row[1])
+            param_key = params.get(row[0]) or interned.param_key(type_key, row[0])
+            if isinstance(row, TokenRow):
+                tokens.append((param_key, row[2], interned.system_key(row[1]), resource_key))
+            elif isinstance(row, ReferenceRow):
+                references.append((param_key, row[1], resource_key))
+            elif isinstance(row, DateRow):
+                dates.append((param_key, span_of(row[1], row[2]), row[1], row[2], resource_key))
+            else:
+                strings.append((param_key, row[1], resource_key))
+        for kind, found in (
+            (TokenRow, tokens), (StringRow, strings), (DateRow, dates), (ReferenceRow, references)
+        ):  # fmt: skip
+            if found:
+                self._cursor.executemany(statements[kind], found)
 
 
 class LookUp:
@@ -183,10 +190,10 @@ class LookUp:
         return first_row(self._cursor, found, (param[0], *columns, resource_key)) is not None
 
 
-def rows_of(resource: bytes | dict[str, Any] | None) -> frozenset[IndexRow]:
-    """Every index row of a resource, given as bytes or parsed; none for a deletion.
+def rows_of(resource: bytes | dict[str, Any] | None) -> list[IndexRow]:
+    """Every index row of a resource once, given as bytes or parsed; none for a deletion.
 
     `_id` is left out: the table of resources answers it, and its rows would be as many again as the resources.
     """
     document = parse_resource(resource) if isinstance(resource, bytes) else resource
-    return frozenset() if document is None else frozenset(row for row in extract(document) if row.param != "_id")
+    return [] if document is None else [row for row in extract(document) if row[0] != "_id"]

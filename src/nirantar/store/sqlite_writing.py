@@ -21,10 +21,9 @@ from nirantar.store.schema import SEQUENCE_BITS
 from nirantar.store.sqlite_indexing import Indexer, Interned
 from nirantar.store.sqlite_rows import all_rows, first_row, one_row
 
-_ADVANCE: Final = (
-    "UPDATE origin SET entries = entries + 1, last_leaf_hash = ? WHERE name = ? AND entries = ? RETURNING origin_key"
-)
-_NEW_ORIGIN: Final = "INSERT INTO origin (name, node, entries, last_leaf_hash) VALUES (?, ?, 1, ?) RETURNING origin_key"
+_ORIGIN: Final = "SELECT origin_key, entries FROM origin WHERE name = ?"
+_ADVANCE: Final = "UPDATE origin SET entries = ?, last_leaf_hash = ? WHERE origin_key = ?"
+_NEW_ORIGIN: Final = "INSERT INTO origin (name, node, entries, last_leaf_hash) VALUES (?, ?, 1, ?)"
 _UNFOLDED: Final = "INSERT INTO unfolded (origin_key, entry_index, why) VALUES (?, ?, ?)"
 _KEY: Final = "INSERT OR IGNORE INTO idempotency (key, origin_key, entry_index) VALUES (?, ?, ?)"
 _NUMBER: Final = "INSERT OR IGNORE INTO number (series, value) VALUES (?, ?)"
@@ -41,11 +40,11 @@ _NEW_VERSION: Final = (
     " recorded_at_us, parents, resource) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _NEW_RESOURCE: Final = (
-    "INSERT INTO resource (type_key, id, shown, heads, deleted) VALUES (?, ?, ?, 1, ?) RETURNING resource_key"
+    "INSERT INTO resource (type_key, id, shown, heads, deleted) VALUES (?, ?, ?, 1, ?)"
 )
 _SHOW: Final = "UPDATE resource SET shown = ?, heads = ?, deleted = ? WHERE resource_key = ?"
 _AWAIT: Final = "INSERT OR IGNORE INTO awaited (resource_key, version_id) VALUES (?, ?)"
-_ARRIVED: Final = "DELETE FROM awaited WHERE resource_key = ? AND version_id = ? RETURNING 1"
+_ARRIVED: Final = "DELETE FROM awaited WHERE resource_key = ? AND version_id = ?"
 _GRAPH: Final = (
     "SELECT v.version_row, o.name, v.entry_index, v.hlc_wall_us, v.hlc_counter, v.recorded_at_us, v.parents"
     " FROM version v JOIN origin o ON o.origin_key = v.origin_key WHERE v.resource_key = ?"
@@ -59,17 +58,21 @@ _STALE: Final = "INSERT OR IGNORE INTO digest_stale (subject) VALUES (?)"
 
 
 class Writer:
-    """Folds entries through one connection. Its caches hold interned names only, and are bounded."""
+    """Folds entries through one connection. What it remembers between entries is bounded: interned names, and how
+    far each origin is folded."""
 
     def __init__(self, connection: apsw.Connection, series_of_system: Mapping[str, str]) -> None:
+        self._connection = connection
         self._cursor = connection.cursor()
         self._series_of_system = series_of_system
+        self._folded: dict[str, tuple[int, int]] = {}
         self._interned = Interned(self._cursor)
         self._indexer = Indexer(self._cursor, self._interned)
 
     def forget_caches(self) -> None:
-        """After a rollback: names interned since may be gone again."""
+        """After a rollback: what was interned or folded since may be gone again."""
         self._interned.forget()
+        self._folded.clear()
 
     def project(self, entry_index: int, leaf_hash: bytes, entry: Entry, grants: Mapping[str, Grant]) -> None:
         """Fold one entry or keep it as evidence; see the port."""
@@ -89,14 +92,18 @@ class Writer:
         self._cursor.execute(_UNFOLDED, (self._advance(origin, entry_index, leaf_hash), entry_index, why))
 
     def _advance(self, origin: str, entry_index: int, leaf_hash: bytes) -> int:
-        found = first_row(self._cursor, _ADVANCE, (leaf_hash, origin, entry_index))
-        if found is None:
-            row = first_row(self._cursor, "SELECT entries FROM origin WHERE name = ?", (origin,))
-            expected = 0 if row is None else row[0]
-            if entry_index != 0 or expected != 0:
-                raise Damaged(f"Entry {entry_index} of {origin} is not the next one to fold: {expected} is.")
-            found = one_row(self._cursor, _NEW_ORIGIN, (origin, node_of(origin), leaf_hash))
-        return int(found[0])
+        known = self._folded.get(origin) or first_row(self._cursor, _ORIGIN, (origin,))
+        expected = 0 if known is None else known[1]
+        if entry_index != expected:
+            raise Damaged(f"Entry {entry_index} of {origin} is not the next one to fold: {expected} is.")
+        if known is None:
+            self._cursor.execute(_NEW_ORIGIN, (origin, node_of(origin), leaf_hash))
+            origin_key = self._connection.last_insert_rowid()
+        else:
+            origin_key = known[0]
+            self._cursor.execute(_ADVANCE, (entry_index + 1, leaf_hash, origin_key))
+        self._folded[origin] = (origin_key, entry_index + 1)
+        return origin_key
 
     def _fold(self, placed: _Place, change: Projected) -> None:
         cursor = self._cursor
@@ -110,21 +117,23 @@ class Writer:
 
         found = first_row(cursor, _FIND, (type_key, change.id))
         if found is None:
-            (resource_key,) = one_row(cursor, _NEW_RESOURCE, (type_key, change.id, version_row, deleted))
+            cursor.execute(_NEW_RESOURCE, (type_key, change.id, version_row, deleted))
+            resource_key = self._connection.last_insert_rowid()
             placed.write(version_row, resource_key, type_key, change)
             for parent in change.parents:
                 cursor.execute(_AWAIT, (resource_key, parent))
-            self._indexer.replace(change.type, type_key, resource_key, None, change.document)
+            self._indexer.replace(type_key, resource_key, None, change.document)
             return
 
         resource_key, shown, head_count, shown_origin_key, shown_index, shown_resource = found
         placed.write(version_row, resource_key, type_key, change)
-        superseded = first_row(cursor, _ARRIVED, (resource_key, placed.version_id)) is not None
+        cursor.execute(_ARRIVED, (resource_key, placed.version_id))
+        superseded = self._connection.changes() > 0
         alone = head_count == 1 and not superseded and len(change.parents) == 1
         if alone and self._names(change.parents[0], shown_origin_key, shown_index):
             cursor.execute(_SHOW, (version_row, 1, deleted, resource_key))
             self._stale_row(change, shown)
-            self._indexer.replace(change.type, type_key, resource_key, shown_resource, change.document)
+            self._indexer.replace(type_key, resource_key, shown_resource, change.document)
         else:
             self._fold_concurrent(resource_key, type_key, change, shown, shown_resource)
 
@@ -156,7 +165,7 @@ class Writer:
         (resource,) = one_row(cursor, _RESOURCE, (current[0],))
         cursor.execute(_SHOW, (current[0], len(current), resource is None, resource_key))
         if current[0] != shown:
-            self._indexer.replace(change.type, type_key, resource_key, shown_resource, resource)
+            self._indexer.replace(type_key, resource_key, shown_resource, resource)
 
     def _names(self, parent: str, origin_key: int, entry_index: int) -> bool:
         """Whether the version id `parent` is that of the version with this origin and index."""
