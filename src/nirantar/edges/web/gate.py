@@ -18,7 +18,15 @@ from starlette.responses import RedirectResponse, Response
 from nirantar import limits
 from nirantar.edges.web.desk import SEE_OTHER, Asked, Desk
 from nirantar.edges.web.failures import failure_page
-from nirantar.edges.web.session import COOKIE, TOKEN_FIELD, caller_of, form_token, set_cookie, token_matches, visitor_secret
+from nirantar.edges.web.session import (
+    COOKIE,
+    TOKEN_FIELD,
+    caller_of,
+    form_token,
+    set_cookie,
+    token_matches,
+    visitor_secret,
+)
 from nirantar.errors import Forbidden, InvalidInput, LimitExceeded, NirantarError
 
 Handler = Callable[[Desk, Asked], Response]
