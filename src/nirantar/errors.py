@@ -87,6 +87,7 @@ class ResourceInvalid(InvalidInput):
         super().__init__(f"{found[0].expression or 'The resource'}: {found[0].diagnostics}{more}")
 
     def issues(self) -> tuple[Issue, ...]:
+        """Every issue that was found."""
         return self.found
 
 
@@ -98,6 +99,7 @@ class FieldsInvalid(InvalidInput):
         super().__init__(" ".join(fields.values()))
 
     def issues(self) -> tuple[Issue, ...]:
+        """One issue a field."""
         return tuple(Issue(self.issue_code, sentence, field) for field, sentence in self.fields.items())
 
 

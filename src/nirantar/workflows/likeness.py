@@ -73,7 +73,8 @@ def latin(text: str) -> str:
 def skeleton(text: str) -> tuple[str, ...]:
     """A name's words as bare consonants, so that spellings and scripts of one name come out alike."""
     words = []
-    for word in re.findall(r"[^\W\d_]+", latin(text)):
+    for spelt in re.findall(r"[^\W\d_]+", latin(text)):
+        word = spelt
         for long, short in _ALIKE:
             word = word.replace(long, short)
         first, rest = word[:1], _VOWEL_LETTERS.sub("", _ASPIRATE.sub("", word)[1:])
@@ -83,7 +84,7 @@ def skeleton(text: str) -> tuple[str, ...]:
 
 
 def name_likeness(one: str, other: str) -> int:
-    """4 when two names have the same words, 3 when one's words begin the other, 2 when the first words agree, else 0."""
+    """4: the same words; 3: the words of one are among the other's; 2: the first words agree; 0: nothing does."""
     left, right = skeleton(one), skeleton(other)
     if not left or not right:
         return 0

@@ -138,16 +138,16 @@ def _name_problem(text: str) -> str | None:
 
 def _check_names(kept: dict[str, str], wrong: dict[str, str]) -> None:
     if not kept["name"] and kept["unidentified"] != "yes":
-        wrong["name"] = "Write the patient's name, or tick that the patient cannot be identified."
+        wrong["name"] = "Write the patient’s name, or tick that the patient cannot be identified."
     for field in ("name", "relative_name"):
         if kept[field] and field not in wrong and (sentence := _name_problem(kept[field])) is not None:
             wrong[field] = sentence
     if kept["relation"] and kept["relation"] not in RELATIONS:
         wrong.setdefault("relation", f"Choose one of {', '.join(RELATIONS)}.")
     if kept["relation"] and not kept["relative_name"]:
-        wrong.setdefault("relative_name", "Write the relative's name, or leave the relation empty.")
+        wrong.setdefault("relative_name", "Write the relative’s name, or leave the relation empty.")
     if kept["relative_name"] and not kept["relation"]:
-        wrong.setdefault("relation", "Choose how the relative is related, or leave the relative's name empty.")
+        wrong.setdefault("relation", "Choose how the relative is related, or leave the relative’s name empty.")
 
 
 def _check_chosen(kept: dict[str, str], wrong: dict[str, str]) -> None:

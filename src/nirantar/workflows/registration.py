@@ -7,7 +7,7 @@ that says on whose account he is seen. The category lives in the Coverage alone,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
@@ -115,7 +115,7 @@ def correct(
         checked = check_person(after, today)
     except FieldsInvalid as found:
         # A record from elsewhere may hold less than the desk demands; only what was touched has to be right.
-        touched = {each.name for each in fields(PersonFields) if getattr(before, each.name) != getattr(after, each.name)}
+        touched = {name for name in PERSON_FIELDS if getattr(before, name) != getattr(after, name)}
         wrong = {name: sentence for name, sentence in found.fields.items() if name in touched | _partners(touched)}
         checked = after
     reason = cleaned(reason)

@@ -12,6 +12,7 @@ from typing import Any, Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from nirantar.edges.web.patient_view import PatientView, patient_view
 from nirantar.edges.web.settings import WebSettings
 from nirantar.errors import NotFound
 from nirantar.host.times import from_instant, instant
@@ -71,13 +72,13 @@ class Desk:
         """The hospital's time zone."""
         return timezone(timedelta(minutes=self.settings.utc_offset_minutes))
 
-    def today(self) -> date:
+    def local_date(self) -> date:
         """The hospital's calendar date."""
         return datetime.fromtimestamp(self.settings.host.now_us() / 1_000_000, UTC).astimezone(self.zone).date()
 
     def place(self) -> Place:
         """Where and when a workflow decides."""
-        return Place(self.settings.uhid_system, self.today(), instant(self.settings.host.now_us()))
+        return Place(self.settings.uhid_system, self.local_date(), instant(self.settings.host.now_us()))
 
     def moment(self, time_us: int) -> str:
         """A time as people read it: `23 Nov 2026, 14:05`."""
@@ -95,6 +96,10 @@ class Desk:
         except ValueError:
             return text
         return text
+
+    def patient(self, resource: Mapping[str, Any]) -> PatientView:
+        """A Patient resource as pages show it today."""
+        return patient_view(resource, self.settings.uhid_system, self.local_date())
 
     def name_of(self, actor: str) -> str:
         """The name behind `staff:<login>`; the actor itself for anybody else."""

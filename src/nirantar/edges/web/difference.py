@@ -48,7 +48,7 @@ def label_of(path: str) -> str:
     for pattern, label in _LABELS:
         if re.fullmatch(pattern, path):
             return label
-    plain = re.sub(r"\[0\]", "", path).replace(".", " › ")
+    plain = re.sub(r"\[0\]", "", path).replace(".", ", ")
     plain = re.sub(r"\[(\d+)\]", lambda found: f" {int(found.group(1)) + 1}", plain)
     return _WORD.sub(lambda found: f"{found.group(1)} {found.group(2).lower()}", plain)
 

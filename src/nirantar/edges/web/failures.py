@@ -1,4 +1,4 @@
-"""Every failure as a page: what happened, in a sentence, and a way back. The error tree decides the status, here only."""
+"""Every failure as a page: what happened, in a sentence, and a way back. Here alone errors become statuses."""
 
 from __future__ import annotations
 

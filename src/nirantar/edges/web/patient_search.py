@@ -69,7 +69,7 @@ def _by_number(desk: Desk, caller: Caller, digits: str) -> Found:
         return Found((), "The number is a well-formed UHID, but nobody on this node has it.")
     if like_phone:
         return Found((), "Nobody is registered with this phone number.")
-    return Found((), "This cannot be a UHID: its check digit is wrong, so a digit was mistyped. Compare it with the card.")
+    return Found((), "This cannot be a UHID: its check digit is wrong, so a digit was mistyped. Look at the card.")
 
 
 def _by_name(desk: Desk, caller: Caller, text: str) -> Found:

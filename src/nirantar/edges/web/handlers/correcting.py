@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Final
 
 from starlette.responses import Response
 
 from nirantar.edges.web.desk import Asked, Desk
 from nirantar.edges.web.failures import kind_of
 from nirantar.edges.web.handlers.registering import choices, decoded, person_in
-from nirantar.edges.web.patient_view import patient_view
 from nirantar.errors import Conflict, FieldsInvalid, InvalidInput, NirantarError, Unavailable, VersionConflict
 from nirantar.interactions.read import StoredVersion
 from nirantar.interactions.transaction import Purpose
@@ -20,6 +19,7 @@ from nirantar.workflows.patient_resource import fields_of
 from nirantar.workflows.registration import correct
 
 _LABELS: Final = {
+    "unidentified": "Not identified",
     "name": "Name", "relation": "Relation", "relative_name": "Relative’s name", "gender": "Sex",
     "birth_date": "Birth date", "age": "Age", "age_unit": "Age in", "phone": "Phone", "address": "Address",
     "district": "District", "state": "State", "pin": "PIN code", "language": "Language",
@@ -51,7 +51,7 @@ def submit(desk: Desk, asked: Asked) -> Response:
     before = fields_of(decoded(base))
     filled = asdict(before) | {name: asked.form[name] for name in PERSON_FIELDS if name in asked.form}
     try:
-        operations = correct(decoded(base), before, person_in(filled), reason, version_id, desk.today())
+        operations = correct(decoded(base), before, person_in(filled), reason, version_id, desk.local_date())
         desk.doors.transact(asked.caller, operations, Purpose("correct", reason=" ".join(reason.split())))
     except VersionConflict:
         return _stale_page(desk, asked, before, person_in(filled), reason)
@@ -69,13 +69,16 @@ def _stale_page(desk: Desk, asked: Asked, before: PersonFields, yours: PersonFie
     was, now, mine = asdict(before), asdict(fields_of(patient)), asdict(yours)
     touched = {name for name in PERSON_FIELDS if mine[name] != was[name]}
     clashes = [
-        Clash(_LABELS.get(name, name), was[name], now[name], mine[name], both=name in touched and now[name] != was[name])
+        Clash(
+            _LABELS[name], was[name], now[name], mine[name],
+            both=name in touched and now[name] not in (was[name], mine[name]),
+        )
         for name in PERSON_FIELDS
         if name in touched or now[name] != was[name]
     ]
     author = desk.doors.read.authorship(asked.caller, version)
     return desk.page(
-        asked, "stale.html", status=409, patient=_view(desk, patient), clashes=clashes, who=desk.name_of(author.actor),
+        asked, "stale.html", status=409, patient=desk.patient(patient), clashes=clashes, who=desk.name_of(author.actor),
         why=author.reason, recorded_at_us=version.recorded_at_us, version_id=version.version_id, reason=reason,
         merged={name: mine[name] if name in touched else now[name] for name in PERSON_FIELDS},
     )
@@ -87,11 +90,7 @@ def _form_page(
 ) -> Response:
     status = 200 if wrong is None and refused is None else 400 if refused is None else kind_of(refused)[0]
     return desk.page(
-        asked, "correct.html", status=status, patient=_view(desk, decoded(version)), filled=filled, reason=reason,
+        asked, "correct.html", status=status, patient=desk.patient(decoded(version)), filled=filled, reason=reason,
         version_id=version.version_id, wrong=wrong or {}, sentence="" if refused is None else str(refused),
         **choices(desk),
     )
-
-
-def _view(desk: Desk, patient: dict[str, Any]) -> Any:
-    return patient_view(patient, desk.settings.uhid_system, desk.today())

@@ -6,7 +6,6 @@ from starlette.responses import Response
 
 from nirantar.edges.web.desk import Asked, Desk
 from nirantar.edges.web.patient_search import find
-from nirantar.edges.web.patient_view import patient_view
 from nirantar.edges.web.permissions import REGISTRARS
 
 
@@ -17,5 +16,5 @@ def patients(desk: Desk, asked: Asked) -> Response:
     views = () if found is None else found.patients
     return desk.page(
         asked, "find.html", text=text, found=found, may_register=asked.caller.role in REGISTRARS,
-        patients=[patient_view(each, desk.settings.uhid_system, desk.today()) for each in views],
+        patients=[desk.patient(each) for each in views],
     )

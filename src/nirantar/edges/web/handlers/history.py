@@ -10,7 +10,6 @@ from nirantar import limits
 from nirantar.edges.web.desk import Asked, Desk
 from nirantar.edges.web.difference import FieldChange, difference
 from nirantar.edges.web.handlers.registering import decoded
-from nirantar.edges.web.patient_view import patient_view
 from nirantar.edges.web.resource_rows import title_of
 from nirantar.edges.web.whereabouts import Whereabouts, whereabouts
 from nirantar.errors import NotFound
@@ -73,6 +72,6 @@ def _history(desk: Desk, asked: Asked, type: str, id: str) -> Response:
             gone=version.deleted,
         ))
     return desk.page(
-        asked, "history.html", patient=patient_view(patient, desk.settings.uhid_system, desk.today()),
+        asked, "history.html", patient=desk.patient(patient),
         title=title_of(type), own=type == "Patient", steps=steps, next_cursor=page.next_cursor,
     )

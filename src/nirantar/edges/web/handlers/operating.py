@@ -7,8 +7,10 @@ from typing import Final
 
 from starlette.responses import Response
 
+from nirantar import limits
 from nirantar.edges.web.desk import Asked, Desk
 from nirantar.edges.web.failures import kind_of
+from nirantar.edges.web.handlers.registering import UHID
 from nirantar.errors import InvalidInput, NirantarError, Unavailable
 from nirantar.interactions.accounts import PASSWORD_CHARS_MIN, Account
 from nirantar.interactions.authorize import ROLES
@@ -19,7 +21,9 @@ SYSTEM_ROLE: Final = "integration"
 
 def status(desk: Desk, asked: Asked) -> Response:
     """What the node is, how far its vaults follow, and what is wrong."""
-    return desk.page(asked, "status.html", uhids_left=desk.doors.numbers.left("uhid"))
+    return desk.page(
+        asked, "status.html", uhids_left=desk.doors.numbers.left(UHID), alarm_seconds=limits.VAULT_LAG_ALARM_SECONDS
+    )
 
 
 def staff(desk: Desk, asked: Asked) -> Response:

@@ -9,7 +9,6 @@ from starlette.responses import JSONResponse, Response
 
 from nirantar.edges.web.desk import Asked, Desk
 from nirantar.edges.web.handlers.registering import choices, decoded, new_key
-from nirantar.edges.web.patient_view import patient_view
 from nirantar.edges.web.permissions import REGISTRARS
 from nirantar.edges.web.resource_rows import ResourceRow, resource_row, title_of
 from nirantar.edges.web.whereabouts import whereabouts
@@ -34,8 +33,9 @@ def record(desk: Desk, asked: Asked) -> Response:
     person = fields_of(patient)
     return desk.page(
         asked, "record.html",
-        patient=patient_view(patient, desk.settings.uhid_system, desk.today()),
-        person=person, language=LANGUAGES.get(person.language, person.language), identifiers=_identifiers(desk, patient),
+        patient=desk.patient(patient),
+        person=person, language=LANGUAGES.get(person.language, person.language),
+        identifiers=_identifiers(desk, patient),
         visits=visits, tables=[(title_of(each), each, tables[each]) for each in sorted(tables, key=title_of)],
         rows_max=ROWS_SHOWN_MAX, chart=chart, heads=chart.patient.heads, recorded_at_us=chart.patient.recorded_at_us,
         safe=whereabouts(chart.patient, desk.doors.status()), news=asked.query.get("new", ""),
@@ -61,4 +61,5 @@ def _identifiers(desk: Desk, patient: dict[str, Any]) -> list[tuple[str, str]]:
 def _kind(identifier: dict[str, Any]) -> str:
     kind = identifier.get("type", {})
     coding = (kind.get("coding") or [{}])[0]
-    return str(kind.get("text") or coding.get("display") or coding.get("code") or identifier.get("system", "Identifier"))
+    named = kind.get("text") or coding.get("display") or coding.get("code")
+    return str(named or identifier.get("system", "Identifier"))

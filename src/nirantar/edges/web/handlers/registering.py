@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from starlette.responses import Response
 
 from nirantar.edges.web.desk import Asked, Desk
 from nirantar.edges.web.failures import kind_of
 from nirantar.edges.web.patient_search import candidates
-from nirantar.edges.web.patient_view import patient_view
 from nirantar.errors import Conflict, FieldsInvalid, InvalidInput, NirantarError, Unavailable
 from nirantar.fhir import json
 from nirantar.host.identifiers import uuid7
@@ -28,10 +27,10 @@ from nirantar.workflows.patient_fields import (
 )
 from nirantar.workflows.registration import RegisterPatient, check, register, visit
 
-UHID: str = "uhid"
-KEY_FIELD = "key"
-ANYWAY_FIELD = "not_the_same"
-_FORM_FIELDS = (*PERSON_FIELDS, "category", "department")
+UHID: Final = "uhid"
+KEY_FIELD: Final = "key"
+ANYWAY_FIELD: Final = "not_the_same"
+_FORM_FIELDS: Final = (*PERSON_FIELDS, "category", "department")
 
 
 def form(desk: Desk, asked: Asked) -> Response:
@@ -50,11 +49,11 @@ def submit(desk: Desk, asked: Asked) -> Response:
         raise InvalidInput("The form lacks the key that makes it safe to send twice. Open it again.")
     filled = {name: asked.form.get(name, "") for name in _FORM_FIELDS}
     try:
-        command = check(RegisterPatient.from_form(filled), desk.today())
+        command = check(RegisterPatient.from_form(filled), desk.local_date())
         if not desk.doors.read.is_repeat(asked.caller, key) and asked.form.get(ANYWAY_FIELD) != "yes":
-            same = likely_duplicates(command.person, candidates(desk, asked.caller, command.person), desk.today())
+            same = likely_duplicates(command.person, candidates(desk, asked.caller, command.person), desk.local_date())
             if same:
-                likely = [(patient_view(each.patient, desk.settings.uhid_system, desk.today()), each.why) for each in same]
+                likely = [(desk.patient(each.patient), each.why) for each in same]
                 return desk.page(asked, "duplicates.html", likely=likely, filled=filled, key=key)
         return desk.go(f"/patients/{_register(desk, asked, command, key)}?new=yes")
     except FieldsInvalid as wrong:

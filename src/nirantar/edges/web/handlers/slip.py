@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from nirantar.edges.web.desk import Asked, Desk
 from nirantar.edges.web.handlers.registering import decoded
-from nirantar.edges.web.patient_view import patient_view
 from nirantar.edges.web.resource_rows import resource_row
 
 _SCALE: Final = 4
@@ -19,7 +18,7 @@ _SCALE: Final = 4
 def slip(desk: Desk, asked: Asked) -> Response:
     """The slip of the newest visit."""
     chart = desk.doors.read.chart(asked.caller, asked.parts["patient_id"])
-    patient = patient_view(decoded(chart.patient), desk.settings.uhid_system, desk.today())
+    patient = desk.patient(decoded(chart.patient))
     visits = sorted(
         (resource_row(decoded(each)) for each in chart.others if each.type == "Encounter"),
         key=lambda row: row.when, reverse=True,
