@@ -112,7 +112,8 @@ def set_up(connection: apsw.Connection, cache_bytes: int, *, writer: bool) -> No
             set_pragma(connection, "wal_autocheckpoint", _WAL_PAGES_BEFORE_CHECKPOINT)
             set_pragma(connection, "journal_size_limit", _WAL_BYTES_KEPT)
         set_pragma(connection, "cache_size", -(cache_bytes // 1024))
-        set_pragma(connection, "mmap_size", 0)
+        if connection.pragma("mmap_size") is not None:  # a file that cannot be mapped has no such setting
+            set_pragma(connection, "mmap_size", 0)
         set_pragma(connection, "cell_size_check", 1)
         set_pragma(connection, "trusted_schema", 0)
         if writer and connection.pragma("user_version") != LAYOUT:
