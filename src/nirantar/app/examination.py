@@ -15,9 +15,10 @@ import apsw
 
 from nirantar import __version__, limits
 from nirantar.app.founding import GENERATION_FILE, NODE_KEY_FILE
-from nirantar.app.node import Papers, VaultWitness, read_papers
+from nirantar.app.node import Papers, read_papers
 from nirantar.app.vaults import open_vault
 from nirantar.continuity import guard
+from nirantar.continuity.vault_witness import VaultWitness
 from nirantar.errors import NirantarError
 from nirantar.host.port import Host
 from nirantar.host.times import from_instant, instant

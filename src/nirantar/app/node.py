@@ -15,7 +15,8 @@ from nirantar.app.vaults import open_vault
 from nirantar.continuity import guard
 from nirantar.continuity.digests import AccessDigests
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
-from nirantar.continuity.sealing import Sealer, covered
+from nirantar.continuity.sealing import Sealer
+from nirantar.continuity.vault_witness import VaultWitness
 from nirantar.errors import Damaged, EntryDamaged, SetupError, Unavailable
 from nirantar.fold.founding import FoundingDocument
 from nirantar.fold.roster import Roster
@@ -117,9 +118,11 @@ class Node:
         self._stack.enter_context(host.files.lock(directory / LOCK_FILE))
         settings, origin = self.papers.configuration, self.papers.origin
         self._started_at_us = host.now_us()
+        _require_journal(host, directory)
         self.journal = JournalWriter(host, directory / JOURNAL_FILE, origin, self.papers.signer)
         self._stack.callback(self.journal.close)
-        self.reader = JournalReader(host, directory / JOURNAL_FILE)
+        shared = self.journal.connection if host.exclusive_databases else None
+        self.reader = JournalReader(host, directory / JOURNAL_FILE, shared)
         self._stack.callback(self.reader.close)
         self.view = open_view(host, self.papers, directory / VIEW_FILE)
         self._stack.callback(lambda: self.view.close())
@@ -128,11 +131,14 @@ class Node:
         self.sequencer = Sequencer(host, self.journal, self.view)
         self.attachments = Attachments(host, directory / ATTACHMENTS_DIRECTORY)
         self.sealer = Sealer(
-            host, self.reader, self.attachments, origin, self.vaults, self.papers.document.recipients
+            host, self.reader, self.attachments, origin, self.vaults, self.papers.document.recipients,
+            publish=lambda vault: publish(vault, self.papers.document, self.papers.roster, self.papers.roster_note),
+            stop_writing=self._stop_writing,
         )
-        self._refusal = self._why_read_only()
-        if self._refusal is not None:
-            self.sequencer.refuse_writes(self._refusal)
+        self._refusal: str | None = None
+        why = self._why_read_only()
+        if why is not None:
+            self._stop_writing(why)
         self.access_log = AccessLog(host, directory / ACCESS_LOG_DIRECTORY)
         transact = Transact(
             host, settings.node, self.sequencer, self.view,
@@ -164,11 +170,12 @@ class Node:
         self.digests.start()
 
     def close(self) -> None:
-        """Finish what waits, seal it, and release the directory."""
-        self.access_log.stop()
-        self.digests.stop()
-        self.sequencer.stop()
-        self.sealer.stop()
+        """Finish what waits, seal it, and release the directory: all of it, also where a part fails."""
+        # Ended in the reverse of this order.
+        self._stack.callback(self.sealer.stop)
+        self._stack.callback(self.sequencer.stop)
+        self._stack.callback(self.digests.stop)
+        self._stack.callback(self.access_log.stop)
         self._stack.close()
 
     def status(self) -> NodeStatus:
@@ -194,24 +201,25 @@ class Node:
             self.view = open_view(self.host, self.papers, self.directory / VIEW_FILE)
             bring_forward(self.reader, self.view, progress=progress)
 
+    def _stop_writing(self, why: str) -> None:
+        self._refusal = why
+        self.sequencer.refuse_writes(why)
+
     def _why_read_only(self) -> str | None:
         """The reason for which this node must not write, or None (invariant 12)."""
         moved = guard.moved(self.host, self.directory / GENERATION_FILE)
         if moved is not None:
             return moved
         witnesses = [VaultWitness(vault) for vault in self.vaults]
-        return guard.rolled_back(self.papers.origin, self.journal.size(), witnesses)
+        return guard.rolled_back(self.papers.origin, self.reader, witnesses)
 
 
-@dataclass(frozen=True, slots=True)
-class VaultWitness:
-    """A vault as a witness of how long a log was."""
-
-    vault: Vault
-
-    def largest_size(self, origin: str) -> int:
-        """Entries of `origin` that the vault holds without a gap."""
-        return covered(self.vault, origin.rpartition("/")[2])
+def _require_journal(host: Host, directory: Path) -> None:
+    """Raise Damaged where the journal is gone but its view is still there: beginning anew would fork the log."""
+    if not host.files.exists(directory / JOURNAL_FILE) and host.files.exists(directory / VIEW_FILE):
+        raise Damaged(
+            f"{directory} has lost its {JOURNAL_FILE}. Recover the hospital from its vault: nirantar recover."
+        )
 
 
 def publish_quietly(vault: Vault, papers: Papers) -> None:

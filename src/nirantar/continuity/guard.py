@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from nirantar.errors import Unavailable
 from nirantar.host.port import Host
+
+_HASH_BYTES: Final = 32
 
 
 class Witness(Protocol):
@@ -22,6 +24,20 @@ class Witness(Protocol):
 
     def largest_size(self, origin: str) -> int:
         """Entries of `origin` that it has seen. Raises Unavailable when it cannot be asked."""
+
+    def last_leaf_hashes(self, origin: str) -> tuple[int, bytes]:
+        """The index of an entry, and leaf hashes (32 bytes each, end to end) from there to the last that it has seen;
+        none where it does not know. Raises Unavailable when it cannot be asked."""
+
+
+class OwnLog(Protocol):
+    """The node's own log, as far as it is compared."""
+
+    def size(self, origin: str) -> int:
+        """Committed entries."""
+
+    def leaf_hashes(self, origin: str, start: int, stop: int) -> list[bytes]:
+        """Stored leaf hashes of entries [start, stop)."""
 
 
 class Generation(msgspec.Struct, frozen=True):
@@ -56,16 +72,25 @@ def moved(host: Host, path: Path) -> str | None:
     return None
 
 
-def rolled_back(origin: str, own_size: int, witnesses: Iterable[Witness]) -> str | None:
-    """Why this log is shorter than what others have seen, as a sentence; None when it is not, or nobody answers."""
+def rolled_back(origin: str, own: OwnLog, witnesses: Iterable[Witness]) -> str | None:
+    """Why this log is shorter than what others have seen, or another one, as a sentence; None when it is not, or
+    nobody answers."""
+    advice = "It only reads. Recover the hospital from its vault under a new node name: nirantar recover."
+    own_size = own.size(origin)
     for witness in witnesses:
         try:
             largest = witness.largest_size(origin)
+            first, seen = witness.last_leaf_hashes(origin)
         except Unavailable:
             continue
         if largest > own_size:
             return (
                 f"This node's log has {own_size} entries, but {largest} were seen elsewhere: its disk was rolled back. "
-                "It only reads. Recover the hospital from its vault under a new node name: nirantar recover."
+                f"{advice}"
+            )
+        if b"".join(own.leaf_hashes(origin, first, first + len(seen) // _HASH_BYTES)) != seen:
+            return (
+                f"This node's log has other entries before {largest} than were seen elsewhere: its disk was rolled "
+                f"back, and it then went on another way. {advice}"
             )
     return None

@@ -1,24 +1,28 @@
 """Sealing: copying the journal to vaults, every second or at once when a writer waits for it.
 
 Each vault has a follower thread of its own, so a slow or failed one is shown and never blocks the desks or another
-vault. What a vault holds is learned from the vault itself at start; nothing about it needs to be kept.
+vault. What a vault holds is learned from the vault itself at the first contact; nothing about it needs to be kept.
+Before each sealing the vault must show its founding document: the empty directory under a disk that is not mounted, or
+a vault that somebody emptied, is not taken for one that still holds what it confirmed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 
 from nirantar import limits
-from nirantar.errors import NirantarError, VaultUnavailable
+from nirantar.continuity import guard
+from nirantar.continuity.vault_witness import VaultWitness, covered
+from nirantar.errors import Conflict, NirantarError, NotFound, VaultUnavailable
 from nirantar.host.port import Host
 from nirantar.interactions.doors import VaultStatus
 from nirantar.journal.attachments import Attachments
 from nirantar.journal.entry import attachments_in
 from nirantar.journal.reader import JournalReader
-from nirantar.vault.keys import AttachmentKey, SegmentKey, TileKey, parse, segments_prefix
+from nirantar.vault.keys import HOSPITAL_KEY, AttachmentKey, SegmentKey, TileKey
 from nirantar.vault.port import Vault
 from nirantar.vault.segments import encode_segment, entries_that_fit
 
@@ -27,9 +31,10 @@ TILE_WIDTH = 256
 
 @dataclass(slots=True)
 class _Follower:
-    """One vault and how far it follows each log."""
+    """One vault and how far it follows each log. `met` says that it was reached since the start."""
 
     vault: Vault
+    met: bool = False
     confirmed: dict[str, int] = field(default_factory=dict)
     oldest_waiting_us: int | None = None
     trouble: str | None = None
@@ -37,17 +42,23 @@ class _Follower:
 
 
 class Sealer:
-    """Seals every log of the directory to every vault; the node's own first."""
+    """Seals every log of the directory to every vault; the node's own first.
+
+    `publish` puts the hospital's papers into a vault that is met for the first time; `stop_writing` is told why when a
+    vault that could not be asked at start turns out to know more of the node's log than the node (invariant 12).
+    """
 
     def __init__(
         self, host: Host, reader: JournalReader, attachments: Attachments, own_origin: str, vaults: Sequence[Vault],
-        recipients: Sequence[str],
+        recipients: Sequence[str], *, publish: Callable[[Vault], None], stop_writing: Callable[[str], None],
     ) -> None:
         self._host = host
         self._reader = reader
         self._attachments = attachments
         self._own_origin = own_origin
         self._recipients = tuple(recipients)
+        self._publish = publish
+        self._stop_writing = stop_writing
         self._followers = [_Follower(vault) for vault in vaults]
         self._waiting: list[tuple[int, Future[None], int]] = []
         self._turn = Lock()
@@ -93,26 +104,38 @@ class Sealer:
             for each in self._followers
         )
 
+    def step(self) -> None:
+        """Seal to every vault once, in the calling thread; trouble is in `status`. The threads do this in a loop."""
+        for follower in self._followers:
+            self._seal_and_answer(follower)
+
     def _follow(self, follower: _Follower) -> None:
         pause = limits.SEAL_INTERVAL_SECONDS
         while True:
             stopping = self._stopping.is_set()
-            try:
-                self.seal_once(follower)
-                follower.trouble = None
-                pause = limits.SEAL_INTERVAL_SECONDS
-            except NirantarError as failure:
-                follower.trouble = str(failure)
-                pause = min(pause * 2, limits.VAULT_RETRY_SECONDS_MAX)
-            self._answer_waiting()
-            self._fail_waiting(self._host.monotonic_us() - int(limits.WRITE_WAIT_SECONDS_MAX * 1e6))
+            self._seal_and_answer(follower)
             if stopping:
                 return
+            if follower.trouble is None:
+                pause = limits.SEAL_INTERVAL_SECONDS
+            else:
+                pause = min(pause * 2, limits.VAULT_RETRY_SECONDS_MAX)
             follower.wake.wait(pause)
             follower.wake.clear()
 
-    def seal_once(self, follower: _Follower) -> None:
+    def _seal_and_answer(self, follower: _Follower) -> None:
+        try:
+            self._seal(follower)
+            follower.trouble = None
+        except (NirantarError, OSError) as failure:
+            follower.trouble = str(failure)
+        self._answer_waiting()
+        self._fail_waiting(self._host.monotonic_us() - int(limits.WRITE_WAIT_SECONDS_MAX * 1e6))
+
+    def _seal(self, follower: _Follower) -> None:
         """Bring one vault up to the newest checkpoint of every log."""
+        if not follower.met:
+            self._meet(follower)
         origins = sorted(self._reader.origins(), key=lambda origin: origin != self._own_origin)
         for origin in origins:
             signed = self._reader.checkpoint(origin)
@@ -121,14 +144,39 @@ class Sealer:
             checkpoint, note = signed
             if origin == self._own_origin and checkpoint.tree_size > follower.confirmed.get(origin, 0):
                 follower.oldest_waiting_us = follower.oldest_waiting_us or self._host.now_us()
+            if follower.confirmed.get(origin) == checkpoint.tree_size:
+                continue
+            self._require_papers(follower)
             if origin not in follower.confirmed:
                 follower.confirmed[origin] = covered(follower.vault, origin.rpartition("/")[2])
             while follower.confirmed[origin] < checkpoint.tree_size:
                 self._seal_segment(follower, origin, checkpoint.tree_size, note.decode())
         follower.oldest_waiting_us = None
 
+    def _meet(self, follower: _Follower) -> None:
+        """The first contact: leave the papers, and learn whether the vault knows more of our log than we do."""
+        self._publish(follower.vault)
+        why = guard.rolled_back(self._own_origin, self._reader, (VaultWitness(follower.vault),))
+        if why is not None:
+            self._stop_writing(why)
+            raise Conflict(why)
+        follower.met = True
+
+    def _require_papers(self, follower: _Follower) -> None:
+        try:
+            follower.vault.get(HOSPITAL_KEY, 0, 1)
+        except NotFound:
+            follower.confirmed.clear()
+            raise VaultUnavailable(
+                f"{follower.vault.location} no longer holds {HOSPITAL_KEY}: is its disk mounted, or was it emptied?"
+            ) from None
+
     def _seal_segment(self, follower: _Follower, origin: str, size: int, note: str) -> None:
-        """Store the next segment and the tiles that it completed."""
+        """Store the tiles that the next segment completes, then the segment.
+
+        A segment's age encryption is never twice the same, so its key can be used once only; tiles are the same bytes
+        every time. In this order a failure in between leaves nothing that the next attempt must not write again.
+        """
         first = follower.confirmed[origin]
         node = origin.rpartition("/")[2]
         entries: list[bytes] = []
@@ -143,13 +191,20 @@ class Sealer:
         count = entries_that_fit(map(len, entries))
         key = SegmentKey(node, "live", first, count)
         data = encode_segment(origin, first, entries[:count], leaves[:count], note, self._recipients)
-        # Attachments first: a segment in a vault means that everything it refers to is there, too.
+        # Attachments and tiles first: a segment in a vault means that everything it refers to is there, too.
         for position, entry in enumerate(entries[:count]):
             for attachment in attachments_in(entry, origin, first + position):
                 sealed = self._attachments.sealed(attachment.sha256)
                 follower.vault.put_new(str(AttachmentKey(node, attachment.sha256)), sealed)
-        follower.vault.put_new(str(key), data)
         self._store_tiles(follower.vault, origin, node, first, first + count)
+        try:
+            follower.vault.put_new(str(key), data)
+        except Conflict:
+            # An attempt that reported failure may have stored it all the same.
+            follower.confirmed[origin] = covered(follower.vault, node)
+            if follower.confirmed[origin] <= first:
+                raise
+            return
         follower.confirmed[origin] = first + count
 
     def _store_tiles(self, vault: Vault, origin: str, node: str, old_size: int, new_size: int) -> None:
@@ -175,13 +230,3 @@ class Sealer:
         troubles = "; ".join(each.trouble for each in self._followers if each.trouble) or "the vault is too slow."
         for _, future, _ in late:
             future.set_exception(VaultUnavailable(troubles))
-
-
-def covered(vault: Vault, node: str) -> int:
-    """How many entries of a node's log a vault holds without a gap, by the keys of its segments."""
-    size = 0
-    for key in vault.list(segments_prefix(node)):
-        segment = parse(key)
-        if isinstance(segment, SegmentKey) and segment.first <= size:
-            size = max(size, segment.end)
-    return size

@@ -17,7 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from nirantar import limits
-from nirantar.errors import DiskFull, Finding, Overloaded
+from nirantar.errors import DiskFull, Finding, FsyncFailed, Overloaded
 from nirantar.host.port import Host
 from nirantar.host.times import instant
 from nirantar.interactions.authorize import Caller
@@ -97,8 +97,11 @@ class AccessLog:
     def _serve(self) -> None:
         while not self._stopping.wait(limits.ACCESS_LOG_FLUSH_SECONDS):
             # On a full disk the lines stay in memory; `note` refuses reads before there are too many of them.
-            with suppress(DiskFull):
-                self.flush()
+            try:
+                with suppress(DiskFull, OSError):
+                    self.flush()
+            except FsyncFailed as failure:
+                self._host.exit(f"{failure}, so the node stops; start it again.")
 
     def _resume(self) -> tuple[bytes, int]:
         """The chain's last value and the number of lines, from the newest whole line on disk.

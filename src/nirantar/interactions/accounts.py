@@ -53,7 +53,7 @@ class Accounts:
         self._hashing = BoundedSemaphore(limits.PASSWORD_HASHES_AT_ONCE_MAX)
         self._turn = Lock()
         self._failures: dict[str, deque[int]] = {}
-        self._nobody = self._hasher.hash("nobody has this password")
+        self._nobody: str | None = None
 
     def sign_in(self, login: str, password: str, workstation: str) -> Caller:
         """The caller behind a login and password. Raises NotSignedIn with one sentence for every cause, Overloaded
@@ -61,6 +61,10 @@ class Accounts:
         login = login.strip().lower()
         self._refuse_if_guessing(login)
         record = self._record(login)
+        if self._nobody is None:
+            # At the first sign-in and not before: hashing is slow by design, and a node starts without waiting for it.
+            with self._hashing:
+                self._nobody = self._hasher.hash("nobody has this password")
         stored = self._nobody if record is None else record["passwordHash"]
         if not self._matches(stored, password) or record is None or not record["active"]:
             self._note_failure(login)

@@ -13,7 +13,8 @@ from typing import Final
 
 import apsw
 
-from nirantar.errors import Damaged, DiskFull, FsyncFailed
+from nirantar.errors import Damaged
+from nirantar.host.disk_errors import DiskErrors
 from nirantar.host.port import Host
 from nirantar.host.pragmas import set_pragma
 from nirantar.tlog.checkpoint import Checkpoint
@@ -34,6 +35,16 @@ _SCHEMA: Final = (
     "CREATE TABLE checkpoint (log_key INTEGER NOT NULL, tree_size INTEGER NOT NULL, signed_at_us INTEGER NOT NULL,"
     " note BLOB NOT NULL, PRIMARY KEY (log_key, tree_size)) STRICT, WITHOUT ROWID",
 )
+
+
+_OF_THE_JOURNAL: Final = DiskErrors(
+    "the journal", "what is lost is in the vault: nirantar verify names it, nirantar recover brings it back"
+)
+
+
+def translated() -> DiskErrors:
+    """Inside this context an error of SQLite that speaks of the journal's disk leaves as one of errors.py."""
+    return _OF_THE_JOURNAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +84,18 @@ class JournalWriter:
         self._logs: dict[str, _Log] = {}
         self._origin = origin
         self._saved = Frontier()
-        for key, known, vkey in self._connection.execute("SELECT log_key, origin, vkey FROM log"):
-            self._logs[known] = self._load(int(key), str(known), Verifier.parse(str(vkey)))
-        if origin not in self._logs:
-            with self._connection:
-                self.add_log(origin, signer.vkey)
+        try:
+            self._reload()
+            if origin not in self._logs:
+                self._begin_own_log(path)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    @property
+    def connection(self) -> apsw.Connection:
+        """The writer's connection, for readers on a host whose databases take only one."""
+        return self._connection
 
     @property
     def origin(self) -> str:
@@ -95,7 +113,7 @@ class JournalWriter:
     def add_log(self, origin: str, vkey: str) -> None:
         """Begin to hold a log. `vkey` must come from the signed roster."""
         verifier = Verifier.parse(vkey)
-        self._connection.execute("INSERT INTO log (origin, vkey) VALUES (?, ?)", (origin, vkey))
+        self._execute("INSERT INTO log (origin, vkey) VALUES (?, ?)", (origin, vkey))
         self._logs[origin] = _Log(self._connection.last_insert_rowid(), origin, verifier, Frontier(), 0)
 
     def begin(self) -> None:
@@ -168,7 +186,7 @@ class JournalWriter:
                       (self._logs[origin].key, tree_size, signed_at_us, note))
 
     def roll_back(self) -> None:
-        """Undo the whole batch."""
+        """Undo the whole batch; nothing to do where none was begun, or SQLite undid it by itself."""
         if self._connection.in_transaction:
             self._execute("ROLLBACK")
         self._reload()
@@ -176,7 +194,8 @@ class JournalWriter:
     def data(self, origin: str, entry_index: int) -> bytes:
         """One entry's bytes, the open transaction's included; b"" when it is not there."""
         row = self._logs[origin].key << ORIGIN_BITS | entry_index
-        found = self._connection.execute("SELECT data FROM entry WHERE row = ?", (row,)).get
+        with translated():
+            found = self._connection.execute("SELECT data FROM entry WHERE row = ?", (row,)).get
         return b"" if found is None else bytes(found)
 
     def last_data(self, origin: str | None = None) -> bytes | None:
@@ -191,12 +210,19 @@ class JournalWriter:
         self._connection.close()
 
     def _execute(self, sql: str, bindings: tuple[apsw.SQLiteValue, ...] = ()) -> None:
-        try:
+        with translated():
             self._connection.execute(sql, bindings)
-        except apsw.FullError:
-            raise DiskFull("The disk of the journal is full: nothing was saved. Free space and try again.") from None
-        except apsw.IOError as reason:
-            raise FsyncFailed(f"The disk of the journal failed while writing ({reason}).") from reason
+
+    def _begin_own_log(self, path: Path) -> None:
+        """Begin the node's own log in a journal that was just made. In one that holds other logs, or entries without
+        a log, it was there and is gone: beginning again would fork it."""
+        with translated():
+            lost = self._logs or self._connection.execute("SELECT max(row) FROM entry").get
+        if lost:
+            raise Damaged(f"{path} does not hold this node's own log {self._origin}: was a byte of its name changed?")
+        self._execute("BEGIN IMMEDIATE")
+        self.add_log(self._origin, self._signer.vkey)
+        self._execute("COMMIT")
 
     def _fill_slots(self, log: _Log) -> None:
         """Keep the hash of every tile that this append completed, level by level upwards."""
@@ -250,22 +276,42 @@ class JournalWriter:
 
     def _reload(self) -> None:
         """After an undo, hold again what the database holds."""
-        self._logs = {
-            str(origin): self._load(int(key), str(origin), Verifier.parse(str(vkey)))
-            for key, origin, vkey in self._connection.execute("SELECT log_key, origin, vkey FROM log")
-        }
+        with translated():
+            rows = self._connection.execute("SELECT log_key, origin, vkey FROM log").fetchall()
+            self._logs = {
+                str(name): self._load(int(str(key)), str(name), Verifier.parse(str(vkey))) for key, name, vkey in rows
+            }
 
 
 def open_for_writing(host: Host, path: Path) -> apsw.Connection:
-    """Open or create the journal's database with the promises that the sequencer relies on."""
-    connection = host.database(path)
-    set_pragma(connection, "synchronous", SYNCHRONOUS_FULL)
-    version = connection.pragma("user_version")
-    if version == 0:
-        with connection:
-            for statement in _SCHEMA:
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {FORMAT}")
-    elif version != FORMAT:
-        raise Damaged(f"{path} has journal format {version}; this program reads {FORMAT}.")
+    """Open or create the journal's database with the promises that the sequencer relies on.
+
+    Raises Damaged where the file is no journal, DiskFull and FsyncFailed as the disk does.
+    """
+    with translated():
+        connection = host.database(path)
+    try:
+        with translated():
+            set_pragma(connection, "synchronous", SYNCHRONOUS_FULL)
+            if not connection.execute("SELECT count(*) FROM sqlite_schema").get:
+                with connection:
+                    for statement in _SCHEMA:
+                        connection.execute(statement)
+                    connection.execute(f"PRAGMA user_version = {FORMAT}")
+        check_schema(connection, path)
+    except BaseException:
+        connection.close()
+        raise
     return connection
+
+
+def check_schema(connection: apsw.Connection, path: Path) -> None:
+    """Raise Damaged unless the database has exactly the tables of this format: SQLite reads a changed schema as it
+    stands, and what it then gives is no journal."""
+    with translated():
+        version = connection.pragma("user_version")
+        found = connection.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY rowid").fetchall()
+    if version != FORMAT:
+        raise Damaged(f"{path} has journal format {version}; this program reads {FORMAT}.")
+    if tuple(statement for (statement,) in found) != _SCHEMA:
+        raise Damaged(f"{path} does not have a journal's tables: its schema was changed.")

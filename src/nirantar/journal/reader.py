@@ -10,7 +10,7 @@ import apsw
 
 from nirantar.errors import EntryDamaged, NotFound
 from nirantar.host.port import Host
-from nirantar.journal.log import ORIGIN_BITS
+from nirantar.journal.log import ORIGIN_BITS, check_schema, translated
 from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
 from nirantar.tlog.merkle import leaf_hash, root
 from nirantar.tlog.note import Verifier
@@ -22,9 +22,22 @@ class JournalReader:
     """Reads of every log in a directory. Safe to share between threads: calls take turns on one connection."""
 
     def __init__(self, host: Host, path: Path, connection: apsw.Connection | None = None) -> None:
-        """Open the database read-only, or read through `connection` on hosts that allow only one."""
-        self._connection = connection or host.database(path, read_only=True)
+        """Open the database read-only, or read through `connection` on hosts that allow only one.
+
+        Here and in every method, Damaged is raised where SQLite finds its pages damaged.
+        """
         self._turn = Lock()
+        self._owned = connection is None
+        if connection is not None:
+            self._connection = connection
+            return
+        with translated():
+            self._connection = host.database(path, read_only=True)
+        try:
+            check_schema(self._connection, path)
+        except BaseException:
+            self._connection.close()
+            raise
 
     def origins(self) -> dict[str, str]:
         """Every log held here: origin to the vkey that verifies its checkpoints."""
@@ -122,13 +135,14 @@ class JournalReader:
             yield int(str(signed_at_us)), open_checkpoint(bytes(note), verifier)  # type: ignore[arg-type]
 
     def close(self) -> None:
-        """Release the database."""
-        self._connection.close()
+        """Release the database; a connection that was given is its giver's to close."""
+        if self._owned:
+            self._connection.close()
 
     def _low(self, origin: str) -> int | None:
         rows = self._rows("SELECT log_key FROM log WHERE origin = ?", origin)
         return int(str(rows[0][0])) << ORIGIN_BITS if rows else None
 
     def _rows(self, sql: str, *bindings: apsw.SQLiteValue) -> list[tuple[apsw.SQLiteValue, ...]]:
-        with self._turn:
+        with self._turn, translated():
             return list(self._connection.execute(sql, bindings))

@@ -6,23 +6,28 @@ preconditions against the uncommitted view, its entry is appended and projected.
 what a crash would take back, and why an answer means durable.
 
 What goes wrong has one meaning each: a member's own error undoes only that member; a full disk undoes the batch and
-tells every member; a failed fsync ends the process, since nobody knows what the disk now holds.
+tells every member; a failed fsync ends the process, since nobody knows what the disk now holds; and so does a view
+that cannot follow a committed journal for another reason than a full disk, since the next start folds it anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from itertools import islice
 from queue import Empty, Queue
 from threading import Thread
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from nirantar import limits
 from nirantar.errors import Damaged, DiskFull, FsyncFailed, Overloaded, ReadOnly
 from nirantar.host.port import Host
 from nirantar.journal.entry import Entry, Hlc, decode, encode
 from nirantar.journal.log import Appended, JournalWriter
+
+_RETRY_SECONDS: Final = 1.0
+_STOPPING: Final = "The node is stopping and takes no more writes."
 
 
 class Projection(Protocol):
@@ -83,8 +88,8 @@ class _Waiting:
 
 
 class Sequencer:
-    """Runs members one after another in commit batches. `start` gives it a thread; without one, `run_batch` is called
-    directly, which is how the simulation drives it one step at a time."""
+    """Runs members one after another in commit batches. `start` gives it a thread; without one, `step` runs what waits,
+    which is how the simulation drives it."""
 
     def __init__(self, host: Host, journal: JournalWriter, view: Projection) -> None:
         self._host = host
@@ -93,6 +98,7 @@ class Sequencer:
         self._queue: Queue[_Waiting | None] = Queue(limits.WRITE_QUEUE_MEMBERS_MAX)
         self._thread: Thread | None = None
         self._refusal: str | None = None
+        self._stopped = False
         self._behind: list[tuple[Appended, Entry]] = []
         self._hlc = self._newest_hlc()
         self._size = journal.size()
@@ -109,10 +115,14 @@ class Sequencer:
 
     def stop(self) -> None:
         """Finish what waits, then end the thread. Members submitted afterwards are refused."""
+        self._stopped = True
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
             self._thread = None
+        # A member whose thread passed `submit`'s check in time may stand behind the end of the queue.
+        for each in self._waiting_members():
+            each.future.set_exception(ReadOnly(_STOPPING))
 
     def refuse_writes(self, why: str) -> None:
         """From now on answer every member with ReadOnly and this sentence."""
@@ -122,8 +132,8 @@ class Sequencer:
         """Queue a member. The future gets its answer once durable, or its error. Raises Overloaded, ReadOnly."""
         if self._refusal is not None:
             raise ReadOnly(self._refusal)
-        if self._thread is None:
-            raise ReadOnly("The node is stopping and takes no more writes.")
+        if self._stopped:
+            raise ReadOnly(_STOPPING)
         if self._queue.full():
             raise Overloaded(
                 f"{limits.WRITE_QUEUE_MEMBERS_MAX} writes are already waiting "
@@ -133,17 +143,31 @@ class Sequencer:
         self._queue.put(waiting)
         return waiting.future
 
-    def run_batch(self, members: Sequence[Member]) -> list[Future[Any]]:
-        """Run these members as one batch in the calling thread; their futures are done on return."""
-        waiting = [_Waiting(member, Future()) for member in members]
-        self._run(waiting)
-        return [each.future for each in waiting]
+    def step(self) -> int:
+        """Run the members that wait, as one batch, in the calling thread; how many they were."""
+        batch = list(islice(self._waiting_members(), limits.BATCH_MEMBERS_MAX))
+        if batch:
+            self._run(batch)
+        return len(batch)
+
+    def _waiting_members(self) -> Iterator[_Waiting]:
+        while True:
+            try:
+                item = self._queue.get_nowait()
+            except Empty:
+                return
+            if item is not None:
+                yield item
 
     def _serve(self) -> None:
         stopping = False
         while not stopping:
             batch: list[_Waiting] = []
-            item = self._queue.get()
+            try:
+                item = self._queue.get(timeout=_RETRY_SECONDS if self._behind else None)
+            except Empty:
+                self._catch_up()
+                continue
             while item is not None:
                 batch.append(item)
                 if len(batch) == limits.BATCH_MEMBERS_MAX:
@@ -163,11 +187,17 @@ class Sequencer:
             self._host.exit(f"{failure} What the disk holds is unknown, so the node stops; start it again.")
         except Exception as failure:
             # Anything else undid the whole batch: every member hears it, none is half done.
-            self._journal.roll_back()
-            self._view.roll_back()
+            self._undo(failure)
             for each in batch:
                 if not each.future.done():
                     each.future.set_exception(failure)
+
+    def _undo(self, failure: Exception) -> None:
+        try:
+            self._journal.roll_back()
+            self._view.roll_back()
+        except Exception as reason:  # noqa: BLE001 - whatever it is, the state is unknown
+            self._host.exit(f"{reason} A batch could not be undone after: {failure} The node stops; start it again.")
 
     def _commit_batch(self, batch: Sequence[_Waiting]) -> None:
         self._bring_view_forward()
@@ -188,12 +218,7 @@ class Sequencer:
         except BaseException:
             self._hlc = hlc_before
             raise
-        try:
-            self._view.commit()
-        except DiskFull:
-            # The journal has them, so they are durable and are answered so; the view follows before the next batch.
-            self._view.roll_back()
-            self._behind = written
+        self._show(written)
         for each, error in refused:
             each.future.set_exception(error)
         for each, appended in kept:
@@ -201,6 +226,22 @@ class Sequencer:
                 each.future.set_result(each.member.answer(appended))
             except Exception as error:
                 each.future.set_exception(error)
+
+    def _show(self, written: list[tuple[Appended, Entry]]) -> None:
+        """Commit the view after its journal."""
+        try:
+            self._view.commit()
+        except DiskFull:
+            # The journal has them, so they are durable and are answered so; the view follows before the next batch.
+            self._view.roll_back()
+            self._behind = written
+        except FsyncFailed:
+            raise
+        except Exception as reason:  # noqa: BLE001 - whatever it is, readers would stay behind
+            self._host.exit(
+                f"{reason} The journal is committed and the view cannot follow it, so the node stops: the next start "
+                "brings the view forward, or makes it anew."
+            )
 
     def _run_member(
         self,
@@ -232,6 +273,15 @@ class Sequencer:
         if entry is not None and appended is not None:
             self._hlc = hlc
             written.append((appended, entry))
+
+    def _catch_up(self) -> None:
+        """While nobody writes: show what a full disk kept out of the view, if there is room again."""
+        try:
+            self._bring_view_forward()
+        except DiskFull:
+            self._view.roll_back()
+        except Exception as reason:  # noqa: BLE001 - whatever it is, readers would stay behind
+            self._host.exit(f"{reason} The view cannot follow its journal, so the node stops; start it again.")
 
     def _bring_view_forward(self) -> None:
         """Project what a full disk kept out of the view. Raises DiskFull while there is still no room."""

@@ -30,8 +30,8 @@ class SqliteView:
     """A View in the file `path`, made if it is not there; of another layout, emptied (positions say so).
 
     `number_series` declares which identifiers carry issued numbers: identifier system -> series ("uhid").
-    `readers` is how many may be out at once; with 0, for a host that allows one connection, reads go through the
-    writer's connection, between batches and in its thread only.
+    `readers` is how many may be out at once. On a host that allows one connection there are none: reads go through
+    the writer's connection, between batches and in its thread only.
     Raises Damaged where the file is no database, DiskFull and FsyncFailed as the disk does.
     """
 
@@ -43,12 +43,16 @@ class SqliteView:
         self._grants: Mapping[str, Grant] = {}
         with translated():
             self._connection = host.database(path)
-        set_up(self._connection, limits.VIEW_CACHE_BYTES, writer=True)
+        try:
+            set_up(self._connection, limits.VIEW_CACHE_BYTES, writer=True)
+        except BaseException:
+            self._connection.close()
+            raise
         self._writer = Writer(self._connection, number_series)
         self._uncommitted = SqliteReader(self._connection)
         self._idle: LifoQueue[apsw.Connection | None] = LifoQueue()
-        self._readers = readers
-        for _ in range(readers):
+        self._readers = 0 if host.exclusive_databases else readers
+        for _ in range(self._readers):
             self._idle.put(None)
         self._closing = Lock()
         self._closed = False

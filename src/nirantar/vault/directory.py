@@ -82,7 +82,7 @@ class DirectoryVault:
         try:
             return self._files.read(self._path / key, start, length)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-            self._require_root()
+            self._require_root(key)
             raise NotFound(f"{self.location} has no object {key}") from None
         except OSError as reason:
             raise self._unavailable(key, reason) from None
@@ -92,7 +92,7 @@ class DirectoryVault:
 
         Files whose names cannot be keys (a file system's own, half-written ones) are not listed.
         """
-        self._require_root()
+        self._require_root(prefix)
         folder, _, _ = prefix.rpartition("/")
         if folder:
             check_key(folder)
@@ -115,14 +115,18 @@ class DirectoryVault:
 
     def _make_parents(self, directory: Path) -> None:
         """Each directory is made durable once a process: one that exists may come from a process that was killed."""
-        self._require_root()
+        self._require_root("")
         if directory not in self._durable_directories:
             self._make_parents(directory.parent)
             self._files.make_directory(directory, mode=_DIRECTORY_MODE)
             self._durable_directories.add(directory)
 
-    def _require_root(self) -> None:
-        if not self._files.exists(self._path):
+    def _require_root(self, key: str) -> None:
+        try:
+            there = self._files.exists(self._path)
+        except OSError as reason:
+            raise self._unavailable(key, reason) from None
+        if not there:
             raise VaultUnavailable(f"The vault directory {self._path} is not there; is its disk mounted?")
 
     def _unavailable(self, key: str, reason: OSError) -> VaultUnavailable:
