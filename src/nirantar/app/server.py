@@ -16,7 +16,7 @@ from starlette.routing import BaseRoute, Mount, Route
 
 from nirantar.app.health import health_document
 from nirantar.app.node import Node
-from nirantar.edges.fhir_rest import fhir_app
+from nirantar.edges.fhir_rest import mounted
 from nirantar.edges.web import DemoStrip, WebSettings, web_app
 
 ServerKind = Literal["granian", "uvicorn"]
@@ -36,7 +36,7 @@ def node_app(node: Node, *, demo: DemoStrip | None = None, extra: tuple[BaseRout
     return Starlette(routes=[
         Route("/health", health, methods=["GET"]),
         *extra,
-        Mount("/fhir", fhir_app(node.doors)),
+        *mounted(node.doors),
         Mount("/", web_app(node.doors, settings)),
     ])
 
