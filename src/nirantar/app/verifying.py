@@ -6,8 +6,8 @@ compared with one freshly folded from the journal (invariant 2).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from nirantar.journal.entry import decode
 from nirantar.journal.fsck import check_log
 from nirantar.journal.log import JOURNAL_FILE
 from nirantar.journal.reader import JournalReader
+from nirantar.store.port import VIEW_KIND
 from nirantar.store.sqlite import SqliteView
 from nirantar.tlog.note import Verifier
 from nirantar.vault.port import Vault
@@ -81,6 +82,7 @@ def verify_node(
             report.findings += check.findings
         with _scratch_view(host, papers) as fresh:
             healthy = _verify_view(host, papers, reader, fresh, report, folding)
+            _verify_access_log(host, papers, fresh, report)
     if not healthy and heal:
         _heal(host, papers, report)
     report.ok = all(finding.healed for finding in report.findings)
@@ -143,33 +145,50 @@ def _scratch_view(host: Host, papers: Papers) -> Iterator[SqliteView]:
 def _verify_view(
     host: Host, papers: Papers, reader: JournalReader, fresh: SqliteView, report: VerifyReport, progress: Progress
 ) -> bool:
-    """Compare the node's view with a fresh fold; whether it is as it should be."""
-    before = len(report.findings)
+    """Compare the node's view with a fresh fold; whether it is as it should be, or the journal itself is not."""
+    sizes = {origin: reader.size(origin) for origin in reader.origins()}
+    path = papers.directory / VIEW_FILE
     try:
-        with closing(SqliteView(host, papers.directory / VIEW_FILE, number_series={})) as view, view.reader() as state:
-            sizes = {origin: reader.size(origin) for origin in reader.origins()}
+        with closing(SqliteView(host, path, number_series={})) as view, view.reader() as state:
             positions = {origin: position.entries for origin, position in state.positions().items()}
-            for origin, entries in positions.items():
-                if entries > sizes.get(origin, 0):
-                    report.findings.append(Finding(
-                        f"view of {origin}", f"it shows {entries} entries, the journal has {sizes.get(origin, 0)}"))
+            findings = [
+                Finding(f"view of {origin}", f"it shows {entries} entries, the journal has {sizes.get(origin, 0)}", VIEW_KIND)
+                for origin, entries in positions.items() if entries > sizes.get(origin, 0)
+            ]
             stop_at = {origin: min(positions.get(origin, 0), size) for origin, size in sizes.items()}
-            bring_forward(reader, fresh, stop_at=stop_at, progress=progress)
-            report.findings += state.check_rows()
+            if not _fold(reader, fresh, stop_at, report, progress):
+                return True
             with fresh.reader() as expected:
-                report.findings += state.compare(expected)
-                report.view_digest = expected.computed_view_digest().hex()
-                report.unfolded = sum(1 for _ in expected.unfolded())
-            with suppress(Damaged):
-                report.findings += check_access_log(
-                    host, papers.directory / ACCESS_LOG_DIRECTORY, digested=_journalled_digest(fresh, papers)
-                )
-    except EntryDamaged as damage:
-        report.findings.append(Finding("view", f"it cannot be compared: {damage}"))
-        return True
+                findings += [*state.check_rows(), *state.compare(expected)]
+    except (Damaged, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as damage:
+        # Rows that no writer of ours could have made break whatever reads them, in any way.
+        findings = [Finding("view", str(damage) if isinstance(damage, Damaged) else f"it cannot be read ({type(damage).__name__})",
+                            VIEW_KIND)]
+        if not _fold(reader, fresh, sizes, report, progress):
+            return True
+    report.findings += findings
+    return not findings
+
+
+def _fold(
+    reader: JournalReader, fresh: SqliteView, sizes: Mapping[str, int], report: VerifyReport, progress: Progress
+) -> bool:
+    """Fold the journal anew; False, and a finding, where the journal itself does not allow it."""
+    try:
+        bring_forward(reader, fresh, stop_at=sizes, progress=progress)
     except Damaged as damage:
-        report.findings.append(Finding("view", str(damage)))
-    return len(report.findings) == before
+        report.findings.append(Finding("journal", f"no view can be folded from it to compare with: {damage}"))
+        return False
+    with fresh.reader() as expected:
+        report.view_digest = expected.computed_view_digest().hex()
+        report.unfolded = sum(1 for _ in expected.unfolded())
+    return True
+
+
+def _verify_access_log(host: Host, papers: Papers, fresh: SqliteView, report: VerifyReport) -> None:
+    report.findings += check_access_log(
+        host, papers.directory / ACCESS_LOG_DIRECTORY, digested=_journalled_digest(fresh, papers)
+    )
 
 
 def _journalled_digest(fresh: SqliteView, papers: Papers) -> tuple[int, str] | None:
@@ -193,4 +212,4 @@ def _heal(host: Host, papers: Papers, report: VerifyReport) -> None:
     except DirectoryInUse:
         raise DirectoryInUse("The node is serving: stop it, then verify with --heal.") from None
     for finding in report.findings:
-        finding.healed = finding.healed or finding.where.startswith("view")
+        finding.healed = finding.healed or finding.kind == VIEW_KIND

@@ -14,6 +14,7 @@ from nirantar.errors import Damaged, EntryDamaged
 from nirantar.journal.entry import Entry, Hlc, decode
 from nirantar.journal.reader import JournalReader
 from nirantar.store.port import View
+from nirantar.tlog.merkle import leaf_hash
 
 BATCH_ENTRIES: Final = 256
 UNKNOWN_VERSION: Final = "its format is newer than this program"
@@ -35,7 +36,7 @@ def bring_forward(
     """Fold what the view lacks of every log (up to `stop_at`, sizes by origin) and return the number of entries.
 
     A view that is ahead of its journal, or belongs to another, is emptied and rebuilt. Raises EntryDamaged for an
-    entry of a known format that cannot be read.
+    entry that differs from its leaf hash, or is of a known format and cannot be read.
     """
     sizes = dict(stop_at) if stop_at is not None else {origin: reader.size(origin) for origin in reader.origins()}
     starts = _starts(reader, view, sizes)
@@ -84,6 +85,8 @@ def _entries(reader: JournalReader, origin: str, start: int, stop: int) -> Itera
         if entry_index != expected:
             raise EntryDamaged(origin, expected, "it is not in the journal")
         expected += 1
+        if data and leaf_hash(data) != leaf:
+            raise EntryDamaged(origin, entry_index, "its bytes differ from its leaf hash")
         entry = decode(data, origin, entry_index) if data else None
         if entry is not None:
             clock = Hlc.parse(entry.hlc)

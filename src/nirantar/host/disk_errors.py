@@ -24,8 +24,8 @@ class DiskErrors:
     speaks of the disk leaves as one of errors.py.
 
     A full disk is DiskFull; a write or fsync that failed is FsyncFailed, after which the process must exit; bytes that
-    are no database are Damaged, with `advice` on what to do; a disk that became read-only is ReadOnly. Any other error
-    is a mistake of ours and leaves as it is.
+    are no database, no text or rows that contradict each other are Damaged, with `advice` on what to do; a disk that
+    became read-only is ReadOnly. Any other error is a mistake of ours and leaves as it is.
     """
 
     __slots__ = ("_advice", "_name")
@@ -40,6 +40,8 @@ class DiskErrors:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, UnicodeDecodeError):
+            raise Damaged(f"A text in the file of {self._name} is not UTF-8; {self._advice}.") from None
         if isinstance(error, apsw.Error) and (meaning := self.meaning_of(error)) is not None:
             raise meaning from error
 
@@ -56,6 +58,9 @@ class DiskErrors:
             return Damaged(f"The file of {self._name} cannot be read (SQLite I/O error {extended}); {self._advice}.")
         if isinstance(error, (apsw.CorruptError, apsw.NotADBError, apsw.FormatError)):
             return Damaged(f"The file of {self._name} is not what SQLite wrote; {self._advice}.")
+        if isinstance(error, apsw.ConstraintError):
+            # Whoever writes checks first, so what is in the way is not what its readers saw.
+            return Damaged(f"Rows of {self._name} contradict each other ({error}); {self._advice}.")
         if isinstance(error, (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError)):
             return ReadOnly(f"The file of {self._name} cannot be written ({type(error).__name__}): who owns its disk?")
         if isinstance(error, apsw.BusyError):

@@ -96,7 +96,7 @@ class Transact:
         durable = self._sequencer.submit(member)
         if (purpose.durability or self._durability) == "node" or self._confirmations is None:
             return durable
-        return _when_in_vault(durable, self._confirmations)
+        return _when_in_vault(durable, self._confirmations, self._node)
 
 
 def _searched_types(operations: Sequence[Operation]) -> Iterator[str]:
@@ -108,8 +108,11 @@ def _searched_types(operations: Sequence[Operation]) -> Iterator[str]:
             yield from (query.type for query in searched_references(operation.resource).values())
 
 
-def _when_in_vault(durable: Future[Outcome], confirmations: Confirmations) -> Future[Outcome]:
-    """The same outcome, but only once a vault confirmed its entry; VaultUnavailable if none does in time."""
+def _when_in_vault(durable: Future[Outcome], confirmations: Confirmations, node: str) -> Future[Outcome]:
+    """The same outcome, but only once a vault confirmed its entry; VaultUnavailable if none does in time.
+
+    A retry of what another node wrote finds an entry that came out of a vault: there is nothing to wait for.
+    """
     promised: Future[Outcome] = Future()
 
     def confirmed(outcome: Outcome, confirmation: Future[None]) -> None:
@@ -128,7 +131,7 @@ def _when_in_vault(durable: Future[Outcome], confirmations: Confirmations) -> Fu
             promised.set_exception(failure)
             return
         outcome = future.result()
-        if outcome.appended is None:
+        if outcome.appended is None or outcome.appended.origin.rpartition("/")[2] != node:
             promised.set_result(outcome)
             return
         confirmation = confirmations.confirmed(outcome.appended.entry_index)

@@ -236,23 +236,38 @@ class Transaction:
             )
 
     def _replay(self, turn: Turn, state: ViewReader, origin: str, entry_index: int) -> None:
-        """Answer as the first call was answered: from the entry that it made."""
+        """Answer as the first call was answered: from the entry that it made. Conditions are not asked again where
+        the entry tells what they met: since then they may have come to match something else."""
         entry = decode(turn.read_entry(origin, entry_index), origin, entry_index)
         if entry is None:
             raise Damaged(f"Entry {entry_index} of {origin} carries this idempotency key but cannot be read.")
-        if self._waits_for_writer:
-            self._resolve(state)
         made = {(each.type, each.id): each for each in entry.changes}
-        for prepared in self._prepared:
-            type, id = prepared.operation.type, prepared.id
-            change = made.get((type, id))
-            if change is None:
-                self._results.append(OperationResult("unchanged", type, id, state.read(type, id)))
-                continue
-            version = state.read_version(type, id, change.version_id)
-            status: Status = "deleted" if change.resource is None else "updated" if change.parents else "created"
-            self._results.append(OperationResult(status, type, id, version))
+        own = [made.pop((each.operation.type, each.id), None) for each in self._prepared]
+        for prepared, change in zip(self._prepared, own, strict=True):
+            self._results.append(_replayed_result(state, prepared.operation, change or _claim(made, prepared.operation)))
         self._replayed = Appended(origin, entry_index, b"")
+
+
+def _claim(made: dict[tuple[str, str], Change], operation: Operation) -> Change | None:
+    """The change that a conditional update or delete made to whatever it then matched."""
+    if operation.condition is None or operation.method == "POST":
+        return None
+    for place, change in made.items():
+        if change.type == operation.type and change.method == operation.method:
+            return made.pop(place)
+    return None
+
+
+def _replayed_result(state: ViewReader, operation: Operation, change: Change | None) -> OperationResult:
+    """What an operation came to in the entry that its key already made."""
+    if change is None:
+        id = operation.id or (None if operation.condition is None else _match(state, operation.condition)) or ""
+        head = state.read(operation.type, id)
+        status: Status = "deleted" if operation.method == "DELETE" else "unchanged"
+        return OperationResult(status, operation.type, id, None if status == "deleted" else head)
+    version = state.read_version(operation.type, change.id, change.version_id)
+    status = "deleted" if change.method == "DELETE" else "updated" if change.parents else "created"
+    return OperationResult(status, operation.type, change.id, version)
 
 
 def _prepare(operation: Operation, id: str, mapping: dict[str, str] | None) -> _Prepared:

@@ -33,15 +33,26 @@ class LogCheck:
 def check_log(
     reader: JournalReader, attachments: Attachments, origin: str, *, progress: Callable[[int], None]
 ) -> LogCheck:
-    """Hash every entry and attachment again, rebuild the tree, and compare with slots and signed checkpoints."""
+    """Hash every entry and attachment again, rebuild the tree, and compare with slots and signed checkpoints. Where
+    SQLite finds the pages damaged the check ends with a finding that says how far it came."""
     check = LogCheck(origin)
+    try:
+        _check(reader, attachments, origin, check, progress)
+    except Damaged as damage:
+        check.findings.append(Finding(f"{origin} after entry {check.entries - 1}", str(damage)))
+    return check
+
+
+def _check(
+    reader: JournalReader, attachments: Attachments, origin: str, check: LogCheck, progress: Callable[[int], None]
+) -> None:
     signed = _signed(reader, origin, check)
     frontier = Frontier()
     size = reader.size(origin)
     for entry_index, data, stored in reader.entries(origin, 0, size):
         if entry_index != check.entries:
             _find(check, check.entries, f"entries up to {entry_index - 1} are not in the journal")
-            return check
+            return
         leaf = leaf_hash(data) if data else stored
         if leaf != stored:
             _find(check, entry_index, "its bytes differ from its leaf hash")
@@ -67,7 +78,6 @@ def check_log(
             f"{origin} entries {check.proven} to {check.entries - 1}", "no signed checkpoint covers them", "unproven",
         ))
     check.findings += _check_tiles(reader, origin, size)
-    return check
 
 
 def _signed(reader: JournalReader, origin: str, check: LogCheck) -> dict[int, Checkpoint]:

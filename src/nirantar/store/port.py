@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from nirantar.fhir.search_query import SearchQuery
 from nirantar.fold.grants import Grant
 from nirantar.journal.entry import Entry
+
+
+VIEW_KIND: Final = "view"
+"""The kind of a Finding that speaks of the view: folding it anew heals it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,12 @@ import apsw
 from nirantar.errors import Damaged, Finding
 from nirantar.fold.version_graph import GraphNode, heads, rank, version_id
 from nirantar.store.disk_errors import translated
+from nirantar.store.port import VIEW_KIND
 from nirantar.store.schema import INDEX_TABLES, SEQUENCE_BITS
 from nirantar.store.sqlite_digest import IS_HEAD, stored_tree_is_right
 from nirantar.store.sqlite_indexing import LookUp, rows_of
 from nirantar.store.sqlite_rows import Row, all_rows, each_row, one_row
 
-_KIND: Final = "view"
 _RESOURCES: Final = (
     "SELECT r.resource_key, t.type_key, t.name, r.id, r.shown, r.heads, r.deleted FROM resource r"
     " LEFT JOIN type t ON t.type_key = r.type_key ORDER BY r.shown"
@@ -66,14 +66,14 @@ def check_rows(connection: apsw.Connection) -> Iterator[Finding]:
             yield from _check_resources(connection, index_rows)
             yield from _check_totals(connection, index_rows)
     except Damaged as damage:
-        yield Finding("view", str(damage), _KIND)
+        yield Finding("view", str(damage), VIEW_KIND)
 
 
 def _check_file(connection: apsw.Connection) -> Iterator[Finding]:
     """SQLite's own check of pages, cells and indexes."""
     for (line,) in all_rows(connection.cursor(), "PRAGMA integrity_check(20)"):
         if line != "ok":
-            yield Finding("view", f"SQLite's integrity check: {line}", _KIND)
+            yield Finding("view", f"SQLite's integrity check: {line}", VIEW_KIND)
 
 
 def _check_resources(connection: apsw.Connection, index_rows: dict[str, int]) -> Iterator[Finding]:
@@ -92,7 +92,7 @@ def _check_resources(connection: apsw.Connection, index_rows: dict[str, int]) ->
             cursor, _VERSIONS, (key,)
         ):
             if origin is None:
-                yield Finding(where, "a version's origin is missing", _KIND)
+                yield Finding(where, "a version's origin is missing", VIEW_KIND)
                 continue
             name = version_id(origin, entry_index)
             bodies[version_row], row_of[name] = body, version_row
@@ -101,16 +101,16 @@ def _check_resources(connection: apsw.Connection, index_rows: dict[str, int]) ->
         current = [row_of[node.version_id] for node in heads(nodes)]
         stored = [row for (row,) in all_rows(cursor, _HEADS, (key,))] or [shown]
         if not current or shown != current[0] or head_count != len(current) or sorted(stored) != sorted(current):
-            yield Finding(where, "its current versions are not those that follow from its history", _KIND)
+            yield Finding(where, "its current versions are not those that follow from its history", VIEW_KIND)
             continue
         body = bodies[shown]
         if bool(deleted) != (body is None):
-            yield Finding(where, "its deletion mark is wrong", _KIND)
+            yield Finding(where, "its deletion mark is wrong", VIEW_KIND)
         rows = rows_of(body)
         for row in rows:
             index_rows[LookUp.table_of(row)] += 1
         if not all(look_up.holds(type_key, key, row) for row in rows):
-            yield Finding(where, "a search row of it is missing", _KIND)
+            yield Finding(where, "a search row of it is missing", VIEW_KIND)
 
 
 def _check_totals(connection: apsw.Connection, index_rows: dict[str, int]) -> Iterator[Finding]:
@@ -118,12 +118,12 @@ def _check_totals(connection: apsw.Connection, index_rows: dict[str, int]) -> It
     cursor = connection.cursor()
     for table, count in index_rows.items():
         if one_row(cursor, f"SELECT count(*) FROM {table}")[0] != count:
-            yield Finding(f"view {table}", "it holds search rows that no resource gives, or lacks some", _KIND)
+            yield Finding(f"view {table}", "it holds search rows that no resource gives, or lacks some", VIEW_KIND)
     lost = "SELECT count(*) FROM version WHERE resource_key NOT IN (SELECT resource_key FROM resource)"
     if one_row(cursor, lost)[0]:
-        yield Finding("view version", "it holds versions of resources that are not there", _KIND)
+        yield Finding("view version", "it holds versions of resources that are not there", VIEW_KIND)
     if not stored_tree_is_right(cursor):
-        yield Finding("view digest", "a stored hash is not that of the rows", _KIND)
+        yield Finding("view digest", "a stored hash is not that of the rows", VIEW_KIND)
 
 
 def compare(ours: apsw.Connection, fresh: apsw.Connection) -> Iterator[Finding]:
@@ -138,7 +138,7 @@ def compare(ours: apsw.Connection, fresh: apsw.Connection) -> Iterator[Finding]:
     for what, sql in _SMALL_TABLES:
         walks = (((row, ()) for row in each_row(connection.cursor(), sql)) for connection in (ours, fresh))
         if any(_differences(*walks)):
-            yield Finding(f"view {what}", "they are not those that the journal gives", _KIND)
+            yield Finding(f"view {what}", "they are not those that the journal gives", VIEW_KIND)
 
 
 def _compartments(connection: apsw.Connection) -> list[str]:
@@ -158,14 +158,14 @@ def _differences(ours: Iterator[Compared], fresh: Iterator[Compared]) -> Iterato
     while mine is not None or theirs is not None:
         if theirs is None or (mine is not None and mine[0] < theirs[0]):
             assert mine is not None
-            yield Finding(_named(mine[0]), "the journal does not give this version", _KIND)
+            yield Finding(_named(mine[0]), "the journal does not give this version", VIEW_KIND)
             mine = next(ours, None)
         elif mine is None or theirs[0] < mine[0]:
-            yield Finding(_named(theirs[0]), "a version that the journal gives is missing", _KIND)
+            yield Finding(_named(theirs[0]), "a version that the journal gives is missing", VIEW_KIND)
             theirs = next(fresh, None)
         else:
             if mine[1] != theirs[1]:
-                yield Finding(_named(mine[0]), "it is not what the journal gives", _KIND)
+                yield Finding(_named(mine[0]), "it is not what the journal gives", VIEW_KIND)
             mine, theirs = next(ours, None), next(fresh, None)
 
 
