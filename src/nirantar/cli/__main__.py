@@ -7,6 +7,7 @@ import sys
 from cyclopts import App
 
 from nirantar import __version__
+from nirantar.app.garbage import look_for_cycles_seldom
 from nirantar.cli.terminal import fail
 from nirantar.errors import NirantarError
 
@@ -25,6 +26,7 @@ for name in (
 
 def main() -> None:
     """Run one command and end with its exit code."""
+    look_for_cycles_seldom()
     try:
         app(sys.argv[1:])
     except NirantarError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from datetime import date
+from functools import lru_cache
 from typing import Any, Final
 
 from nirantar.errors import InvalidInput
@@ -40,7 +41,11 @@ _DATE = re.compile(
 
 Range = tuple[int, int]
 
+_RANGES_REMEMBERED_MAX: Final = 4_096
+"""One visit's resources share their times, and those of one transaction their `lastUpdated`."""
 
+
+@lru_cache(maxsize=_RANGES_REMEMBERED_MAX)
 def range_of(text: str) -> Range:
     """The half-open range `[low_us, high_us)` that a date, dateTime or instant means.
 

@@ -5,7 +5,6 @@ Decoded values are plain dicts, lists, str, int, bool, None, and Decimal for eve
 
 from __future__ import annotations
 
-import re
 from decimal import Decimal
 from itertools import accumulate
 from typing import Any, Final
@@ -21,8 +20,14 @@ _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 _SCAN_BYTES: Final = 64 * 1024
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _STEP: Final = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
-_LONG_NUMBER: Final = re.compile(rb"[-+.0-9eE]{%d}" % (limits.NUMBER_DIGITS_MAX + 1))
-_LARGE_EXPONENT: Final = re.compile(rb"[0-9][eE][-+]?[0-9]{%d}" % (limits.NUMBER_EXPONENT_DIGITS_MAX + 1))
+_DIGITS: Final = b"0" * (limits.NUMBER_DIGITS_MAX + 1)
+_EXPONENT: Final = b"e" + b"0" * (limits.NUMBER_EXPONENT_DIGITS_MAX + 1)
+# For the search of _DIGITS every character of a number looks like a digit and all else like a space.
+_NUMBERS: Final = bytes(ord("0") if each in b"-+.0123456789eE" else ord(" ") for each in range(256))
+# For the search of _EXPONENT signs are left out, digits look alike, and what is no part of a number like a space.
+_EXPONENTS: Final = bytes(
+    ord("0") if each in b"0123456789" else ord("e") if each in b"eE" else ord(" ") for each in range(256)
+)
 
 
 def decode(data: bytes, *, bytes_max: int = limits.REQUEST_BYTES_MAX) -> Any:
@@ -88,23 +93,29 @@ def _check_depth(brackets: bytes, depth: int) -> None:
 
 
 def _check_numbers(outside: bytes) -> None:
-    if _LONG_NUMBER.search(outside):
+    # Translated first, so that a plain search finds them: a regular expression takes ten times as long.
+    if _DIGITS in outside.translate(_NUMBERS):
         raise LimitExceeded(f"A number of the JSON is longer than {limits.NUMBER_DIGITS_MAX} characters.")
-    if _LARGE_EXPONENT.search(outside):
+    if _EXPONENT in outside.translate(_EXPONENTS, b"+-"):
         raise LimitExceeded(
             f"A number of the JSON has an exponent of more than {limits.NUMBER_EXPONENT_DIGITS_MAX} digits."
         )
 
 
 def _count_names(value: Any) -> int:
-    """How many names all objects in the value have."""
+    """How many names all objects in the value have. Its depth is bounded by the scan before."""
+    kind = type(value)
+    if kind is dict:
+        names = len(value)
+        for item in value.values():
+            below = type(item)
+            if below is dict or below is list:
+                names += _count_names(item)
+        return names
     names = 0
-    waiting = [value]
-    while waiting:
-        current = waiting.pop()
-        if type(current) is dict:
-            names += len(current)
-            waiting.extend(current.values())
-        elif type(current) is list:
-            waiting.extend(current)
+    if kind is list:
+        for item in value:
+            below = type(item)
+            if below is dict or below is list:
+                names += _count_names(item)
     return names

@@ -40,19 +40,25 @@ def references_in(resource: dict[str, Any]) -> list[str]:
     return found
 
 
-def _collect(value: dict[str, Any] | list[Any], found: list[str]) -> None:
-    """Append the references below `value`."""
-    if isinstance(value, dict):
-        reference = value.get("reference")
-        if isinstance(reference, str):
-            found.append(reference)
-        for item in value.values():
-            if isinstance(item, (dict, list)):
-                _collect(item, found)
-    else:
-        for item in value:
-            if isinstance(item, (dict, list)):
-                _collect(item, found)
+def _collect(value: dict[str, Any], found: list[str]) -> None:
+    """Append the references below `value`. JSON values have exactly these types, so no look at their classes' kin."""
+    for key, item in value.items():
+        kind = type(item)
+        if kind is dict:
+            _collect(item, found)
+        elif kind is list:
+            _collect_from_list(item, found)
+        elif kind is str and key == "reference":
+            found.append(item)
+
+
+def _collect_from_list(items: list[Any], found: list[str]) -> None:
+    for item in items:
+        kind = type(item)
+        if kind is dict:
+            _collect(item, found)
+        elif kind is list:
+            _collect_from_list(item, found)
 
 
 def rewrite_references(resource: dict[str, Any], mapping: Mapping[str, str]) -> dict[str, Any]:
@@ -69,17 +75,18 @@ def rewrite_references(resource: dict[str, Any], mapping: Mapping[str, str]) -> 
 def _rewritten_object(value: dict[str, Any], mapping: Mapping[str, str]) -> dict[str, Any]:
     changed: dict[str, Any] | None = None
     for key, item in value.items():
+        kind = type(item)
         new: Any
-        if isinstance(item, str):
+        if kind is str:
             if key in _LINKS:
                 new = _target(item, mapping)
             elif key == _NARRATIVE:
                 new = _NARRATIVE_LINK.sub(lambda link: _narrative_target(link, mapping), item)
             else:
                 continue
-        elif isinstance(item, dict):
+        elif kind is dict:
             new = _rewritten_object(item, mapping)
-        elif isinstance(item, list):
+        elif kind is list:
             new = _rewritten_list(key, item, mapping)
         else:
             continue
@@ -93,12 +100,13 @@ def _rewritten_object(value: dict[str, Any], mapping: Mapping[str, str]) -> dict
 def _rewritten_list(key: str, items: list[Any], mapping: Mapping[str, str]) -> list[Any]:
     changed: list[Any] | None = None
     for position, item in enumerate(items):
+        kind = type(item)
         new: Any
-        if isinstance(item, dict):
+        if kind is dict:
             new = _rewritten_object(item, mapping)
-        elif isinstance(item, list):
+        elif kind is list:
             new = _rewritten_list(key, item, mapping)
-        elif isinstance(item, str) and key in _LINKS:
+        elif kind is str and key in _LINKS:
             new = _target(item, mapping)
         else:
             continue

@@ -164,35 +164,36 @@ class _Node:
 
     where: tuple[str, str] | None = None
     emits: list[Emit] = field(default_factory=list)
-    children: list[tuple[str, _Node]] = field(default_factory=list)
+    children: dict[str, list[_Node]] = field(default_factory=dict)
 
     def child(self, step: Step) -> _Node:
         """The node one step further, made if it is not there."""
-        for element, node in self.children:
-            if element == step.element and node.where == step.where:
+        nodes = self.children.setdefault(step.element, [])
+        for node in nodes:
+            if node.where == step.where:
                 return node
-        node = _Node(step.where)
-        self.children.append((step.element, node))
-        return node
+        nodes.append(_Node(step.where))
+        return nodes[-1]
 
 
 def _walk(node: _Node, value: Any, rows: Rows) -> None:
     """Index an element and what lies below it; every item of a list alike."""
-    if isinstance(value, list):
+    kind = type(value)
+    if kind is list:
         for item in value:
             _walk(node, item, rows)
         return
     where = node.where
-    if where is not None and (not isinstance(value, dict) or value.get(where[0]) != where[1]):
+    if where is not None and (kind is not dict or value.get(where[0]) != where[1]):
         return
     for emit in node.emits:
         emit(value, rows)
-    if node.children and isinstance(value, dict):
-        get = value.get
-        for element, child in node.children:
-            found = get(element)
-            if found is not None:
-                _walk(child, found, rows)
+    below = node.children
+    if below and kind is dict:
+        # Only what is there: a type has many more parameters than a resource has elements.
+        for element in sorted(value.keys() & below.keys()):
+            for child in below[element]:
+                _walk(child, value[element], rows)
 
 
 _VALUES: Final[dict[str, tuple[type[IndexRow], Values]]] = {

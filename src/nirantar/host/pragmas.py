@@ -31,10 +31,14 @@ def set_pragma(connection: apsw.Connection, name: str, value: int | str) -> None
 
 
 def set_common(connection: apsw.Connection, *, read_only: bool) -> None:
-    """What every database of Nirantar has: a bounded wait for locks, 4 KiB pages, no enforced foreign keys.
+    """What every database of Nirantar has: a bounded wait for locks, 4 KiB pages, no enforced foreign keys, plans that
+    do not depend on bound values.
 
-    The page size is SQLite's to choose only while the file is empty, so a reader does not touch it.
+    The page size is SQLite's to choose only while the file is empty, so a reader does not touch it. Without the
+    planner's stability guarantee a SQLite built with STAT4 prepares every join again at every call, in case the new
+    values suit another plan: measured, 25 µs in place of 2 for a look-up by key.
     """
+    connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
     connection.set_busy_timeout(DATABASE_BUSY_MILLISECONDS)
     set_pragma(connection, "foreign_keys", 0)
     if not read_only:

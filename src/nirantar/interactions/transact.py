@@ -6,7 +6,7 @@ batch (`transaction.py`). What a caller gets back is durable at the level that w
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from hashlib import sha256
@@ -76,36 +76,40 @@ class Transact:
             if operation.method not in ("POST", "PUT", "DELETE"):
                 raise InvalidInput(f"A {operation.method} is not something that is written here.")
         authorize(caller, "write", (each.type for each in operations))
-        authorize(caller, "read", _searched_types(operations))
+        searched = _searched_by_references(operations)
+        # The types that the writer will search: whoever may not read a type may not learn by conditions what is there.
+        authorize(caller, "read", sorted({*searched, *(each.type for each in operations if each.condition is not None)}))
         if purpose.action == "":
             raise InvalidInput("A transaction needs an action that says what it is for.")
         for operation in operations:
             if operation.resource is not None:
                 validate(operation.resource)
-        return self._queue(caller, operations, purpose)
+        return self._queue(caller, operations, purpose, searches=bool(searched))
 
     def submit_system_record(self, caller: Caller, record: dict[str, Any], purpose: Purpose) -> Future[Outcome]:
         """Write a record of our own type (staff account, access-log digest), already checked by its maker."""
-        return self._queue(caller, (update(record),), purpose)
+        return self._queue(caller, (update(record),), purpose, searches=False)
 
-    def _queue(self, caller: Caller, operations: Sequence[Operation], purpose: Purpose) -> Future[Outcome]:
+    def _queue(
+        self, caller: Caller, operations: Sequence[Operation], purpose: Purpose, *, searches: bool
+    ) -> Future[Outcome]:
         key = purpose.idempotency_key
         key_hash = None if key is None else sha256(f"{caller.actor}\n{key}".encode()).hexdigest()
         member = Transaction(self._host, self._node, self._view, caller, purpose, key_hash)
-        member.prepare(operations)
+        member.prepare(operations, searches=searches)
         durable = self._sequencer.submit(member)
         if (purpose.durability or self._durability) == "node" or self._confirmations is None:
             return durable
         return _when_in_vault(durable, self._confirmations, self._node)
 
 
-def _searched_types(operations: Sequence[Operation]) -> Iterator[str]:
-    """The types that the writer will search: whoever may not read a type may not learn by conditions what is there."""
-    for operation in operations:
-        if operation.condition is not None:
-            yield operation.type
-        if operation.resource is not None:
-            yield from (query.type for query in searched_references(operation.resource).values())
+def _searched_by_references(operations: Sequence[Operation]) -> frozenset[str]:
+    """The types that references of the resources search (`Practitioner?identifier=...`)."""
+    return frozenset(
+        query.type
+        for operation in operations if operation.resource is not None
+        for query in searched_references(operation.resource).values()
+    )
 
 
 def _when_in_vault(durable: Future[Outcome], confirmations: Confirmations, node: str) -> Future[Outcome]:

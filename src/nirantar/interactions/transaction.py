@@ -116,13 +116,15 @@ class Transaction:
         self._waits_for_writer = False
         self._results: list[OperationResult] = []
         self._changes: list[Change] = []
+        self._changed: set[tuple[str, str]] = set()
         self._replayed: Appended | None = None
 
-    def prepare(self, operations: Sequence[Operation]) -> None:
-        """Give ids, rewrite references and encode: everything that does not depend on the state."""
-        self._waits_for_writer = any(each.condition for each in operations) or any(
-            searched_references(each.resource) for each in operations if each.resource is not None
-        )
+    def prepare(self, operations: Sequence[Operation], *, searches: bool) -> None:
+        """Give ids, rewrite references and encode: everything that does not depend on the state.
+
+        `searches` says that a reference is a search, so that what it means is found by the writer alone.
+        """
+        self._waits_for_writer = searches or any(each.condition for each in operations)
         ids = [each.id or self._new_id(place) for place, each in enumerate(operations)]
         mapping = _reference_mapping(zip(operations, ids, strict=True))
         for operation, id in zip(operations, ids, strict=True):
@@ -205,8 +207,9 @@ class Transaction:
                 return
         parents = () if head is None else (head.version_id,)
         resource = None if operation.method == "DELETE" else _stamp(prepared, version_id, recorded_at)
-        if any(each.type == operation.type and each.id == prepared.id for each in self._changes):
+        if (operation.type, prepared.id) in self._changed:
             raise BusinessRule(f"Two operations of the transaction resolve to {operation.type}/{prepared.id}.")
+        self._changed.add((operation.type, prepared.id))
         self._changes.append(Change(
             method="DELETE" if resource is None else "PUT", type=operation.type, id=prepared.id,
             version_id=version_id, parents=parents,
