@@ -1,4 +1,4 @@
-"""The fold is a function of the set of entries (DESIGN §3, invariant 5), and both views compute the same one."""
+"""The fold is a function of the set of entries (invariant 5), and both views compute the same one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Journalling the access log's digest, so that no line of it can be cut or changed unnoticed (DESIGN, access log)."""
+"""Journalling the access log's digest, so that no line of it can be cut or changed unnoticed (docs/format.md,
+Access log)."""
 
 from __future__ import annotations
 

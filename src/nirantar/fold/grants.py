@@ -1,4 +1,4 @@
-"""What a node may write (DESIGN §1, grant; invariant 11): checked for every entry, also a node's own, before folding.
+"""What a node may write (invariant 11 of ARCHITECTURE.md): checked for every entry, also a node's own, before folding.
 
 A grant is signed by the hospital's authority, never by a node. An entry outside its grant is kept as evidence and
 not folded.

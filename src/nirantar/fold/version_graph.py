@@ -3,7 +3,7 @@
 Each version names the versions it was made from, its parents. A version is *superseded* once a version that names it
 as a parent is known, and a *head* until then. Two heads are concurrent edits: both stay until a later version names
 both. The answer is a function of the set of versions alone, so a child that arrives before its parent, or an origin
-that arrives late, leads to the same heads (DESIGN §3, invariants 5 and 6).
+that arrives late, leads to the same heads (invariants 5 and 6 of ARCHITECTURE.md).
 
 The head that is shown is the one of highest rank: (clock not suspect, hybrid logical clock, origin, entry index).
 A version is *clock suspect* when its logical clock runs more than limits.CLOCK_AHEAD_SECONDS_MAX ahead of the time
@@ -24,7 +24,8 @@ Rank = tuple[bool, int, int, str, int]
 """(trusted clock, wall microseconds, counter, origin, entry index): compares as the fold's order does."""
 
 UNDECIDED_BY_CLOCK: Final = frozenset({"Patient", "AllergyIntolerance", "MedicationRequest"})
-"""Types whose concurrent edits no clock may decide: every head is shown, flagged, until a person decides (§6)."""
+"""Types whose concurrent edits no clock may decide: every head is shown, flagged, until a person decides
+(invariant 6)."""
 
 
 def version_id(origin: str, entry_index: int) -> str:

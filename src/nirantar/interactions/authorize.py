@@ -1,4 +1,4 @@
-"""Who may do what: the roles of the hospital as data, in this one place (domain brief §7).
+"""Who may do what: the roles of the hospital as data, in this one place.
 
 A rule is a role, a set of resource types it may read, and a set it may write. What a role may not do is everything
 that is not listed. Finer rules (own unit, own ward, two persons) belong to the workflows that need them.

@@ -45,7 +45,7 @@ SYSTEM_TYPE_PREFIX: Final = "Nirantar"
 """Resource types of our own (staff accounts, access-log digests): in the log like all else, never on the FHIR edge."""
 
 ACTIONS_ACROSS_PATIENTS: Final = frozenset({"merge-patients", "unmerge-patients"})
-"""One entry touches one patient; these are the exceptions (DESIGN §6)."""
+"""One entry touches one patient; these are the exceptions (docs/format.md, Entry)."""
 
 _REQUEST_NAMESPACE: Final = UUID("5f0c7a1e-7c1b-5d3a-9d0e-2b6f4f6d1f10")
 

@@ -1,6 +1,6 @@
 """One entry of a journal: a transaction as exact bytes, and those bytes read back.
 
-The format is DESIGN's: UTF-8 JSON whose leaf hash covers the exact bytes. Resources inside an entry are kept as the
+It is UTF-8 JSON whose leaf hash covers the exact bytes. Resources inside an entry are kept as the
 bytes that were validated, so decimals keep their digits and what HTTP serves is a slice of what the log proves.
 `docs/format.md` specifies it for independent readers; change both together.
 """

@@ -1,4 +1,4 @@
-"""The single writer: group commit exactly as DESIGN §5 says.
+"""The single writer: group commit, the middle of an entry's life in ARCHITECTURE.md.
 
 A batch opens one journal and one view transaction. Each waiting member runs in a savepoint of both: it checks its
 preconditions against the uncommitted view, its entry is appended and projected. Then the journal is committed

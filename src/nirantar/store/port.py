@@ -98,7 +98,7 @@ class ViewReader(Protocol):
         """The highest number issued of `series` (for example "uhid") within [first, last], or None."""
 
     def view_digest(self) -> bytes:
-        """The Merkle root over patients (DESIGN §6, view digest) of this state: 32 bytes."""
+        """The Merkle root over patients (docs/format.md, View digest) of this state: 32 bytes."""
 
     def unfolded(self) -> Iterator[tuple[str, int, str]]:
         """(origin, entry index, why) of entries kept as evidence but not folded: outside a grant, unknown version."""

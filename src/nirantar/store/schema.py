@@ -1,8 +1,8 @@
 """The tables of the SQLite view, and how a connection to it is set up.
 
-Keys are integers in order of arrival, so that new rows dirty few pages: a snapshot's delta is the pages that changed
-(DESIGN §6, Snapshot). A version's key is its compartment's key followed by its sequence in that compartment, so that
-one patient's chart lies together. Long names (types, parameters, systems, compartments) are interned.
+Keys are integers in order of arrival, so that new rows dirty few pages (docs/rfd/0007-view-clustering-and-digest.md).
+A version's key is its compartment's key followed by its sequence in that compartment, so that one patient's chart lies
+together. Long names (types, parameters, systems, compartments) are interned.
 Index tables hold the shown heads only and end with the resource's key: a search is a range of one of them.
 Nothing here is authoritative: a view of another layout is emptied and folded again.
 """

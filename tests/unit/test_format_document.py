@@ -1,0 +1,187 @@
+"""docs/format.md is true: every value of its worked example is computed again from its entries and keys by the code."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+from uuid import UUID, uuid5
+
+import msgspec
+
+from nirantar import limits
+from nirantar.continuity.identity import RecoveryIdentity
+from nirantar.fold.founding import FoundingDocument, slug_of
+from nirantar.fold.roster import Roster, next_block
+from nirantar.interactions.access_log import START_OF_CHAIN
+from nirantar.interactions.numbers import is_valid, with_check_digit
+from nirantar.journal.entry import SALT_BYTES, Entry, decode, encode
+from nirantar.store.digest import EMPTY_NODES, bucket_of, head_line, leaf_data
+from nirantar.store.memory import MemoryView
+from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
+from nirantar.tlog.merkle import leaf_hash, root
+from nirantar.tlog.note import Signer, Verifier
+from nirantar.vault.encryption import recipient_of
+from nirantar.vault.keys import HOSPITAL_KEY, AttachmentKey, RosterKey, SegmentKey, TileKey, parse
+from nirantar.vault.segments import SegmentHeader, encode_segment, open_segment
+
+DOCUMENT: Final = (Path(__file__).resolve().parents[2] / "docs/format.md").read_text(encoding="utf-8")
+BLOCKS: Final = dict(re.findall(r"^```\w+ ([\w-]+)\n(.*?)^```$", DOCUMENT, flags=re.MULTILINE | re.DOTALL))
+ORIGIN: Final = "nirantar.city-hospital/centre"
+ENTRIES: Final = tuple(BLOCKS[name].removesuffix("\n").encode() for name in ("entry-0", "entry-1"))
+LEAVES: Final = tuple(leaf_hash(data) for data in ENTRIES)
+
+
+def example_entry(entry_index: int) -> Entry:
+    """One of the example's entries, read by the code."""
+    entry = decode(ENTRIES[entry_index], ORIGIN, entry_index)
+    assert entry is not None
+    return entry
+
+
+def told(value: object) -> bool:
+    """Whether the document has this value in a table or sentence."""
+    return f"`{value}`" in DOCUMENT or f" {value} " in DOCUMENT.replace("\n", " ")
+
+
+def signer_of_node() -> Signer:
+    """The example's node key."""
+    return Signer.parse(BLOCKS["signing-key"].strip())
+
+
+def authority() -> Signer:
+    """The example's authority key, from the identity."""
+    return RecoveryIdentity.parse(BLOCKS["identity"].encode()).authority
+
+
+def test_the_entries_are_what_the_code_writes() -> None:
+    """Reading and writing the example's entries gives their bytes, so fields, order and spelling are the real ones."""
+    assert [encode(example_entry(index)) for index in (0, 1)] == list(ENTRIES)
+    for index in (0, 1):
+        entry = example_entry(index)
+        (change,) = entry.changes
+        assert (entry.v, entry.origin, len(b64decode(entry.salt))) == (1, ORIGIN, SALT_BYTES)
+        assert change.version_id == f"centre.{index}"
+        meta = msgspec.json.decode(change.resource_bytes or b"")["meta"]
+        assert meta == {"versionId": change.version_id, "lastUpdated": entry.recorded_at}
+    assert b'"value":72.50' in (example_entry(1).changes[0].resource_bytes or b"")
+
+
+def test_every_field_of_an_entry_is_in_the_tables() -> None:
+    """A field that the code writes has a row, and the rows stand in the order in which the fields are written."""
+    for fields in (msgspec.json.decode(ENTRIES[0]), msgspec.json.decode(ENTRIES[1])["changes"][0]):
+        assert all(f"`{name}`" in DOCUMENT for name in fields)
+    rows = re.findall(r"^\| `(\w+)` \|", DOCUMENT, flags=re.MULTILINE)
+    assert rows[: len(Entry.__struct_fields__)] == list(Entry.__struct_fields__)
+    assert f"{limits.ENTRY_BYTES_MAX:,}" in DOCUMENT
+    assert f"{limits.RESOURCE_BYTES_MAX:,}" in DOCUMENT
+
+
+def test_the_idempotency_key_gives_entry_and_resource_id() -> None:
+    """The key's hash and the id made of it are as the document derives them from `staff:asha` and `form-1`."""
+    key = sha256(b"staff:asha\nform-1").hexdigest()
+    namespace = re.search(r"`([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})`: a retry", DOCUMENT)
+    assert namespace is not None
+    assert example_entry(0).idempotency_key == key
+    assert example_entry(0).changes[0].id == str(uuid5(UUID(namespace[1]), f"{key}/0"))
+
+
+def test_hashes_and_keys() -> None:
+    """Leaf hashes, root and both text forms of the node's key follow from the entries and the seed."""
+    for value in (*LEAVES, root(LEAVES)):
+        assert told(value.hex())
+    assert signer_of_node().skey == BLOCKS["signing-key"].strip()
+    assert signer_of_node().verifier.vkey == BLOCKS["verifier-key"].strip()
+
+
+def test_the_checkpoint_is_signed_by_the_node() -> None:
+    """Signing the example's size and root with its key gives the printed note, byte for byte."""
+    note = BLOCKS["checkpoint"].encode()
+    assert Checkpoint(ORIGIN, 2, root(LEAVES)).sign(signer_of_node()) == note
+    assert open_checkpoint(note, signer_of_node().verifier).tree_size == 2
+
+
+def test_the_segment_holds_the_entries() -> None:
+    """The printed segment opens with the printed identity, and its header is the printed one in its only spelling."""
+    identity = RecoveryIdentity.parse(BLOCKS["identity"].encode())
+    key, segment = BLOCKS["segment-key"].strip(), b64decode(BLOCKS["segment"])
+    header, entries = open_segment(segment, (identity.age_identity,), key=key)
+    assert entries == list(ENTRIES)
+    assert msgspec.json.encode(header).decode() == BLOCKS["segment-header"].strip()
+    assert segment.startswith(BLOCKS["segment-header"].encode() + b"\n")
+    assert (header.leaf_hashes, header.checkpoint) == (b"".join(LEAVES), BLOCKS["checkpoint"])
+    again = encode_segment(ORIGIN, 0, ENTRIES, LEAVES, BLOCKS["checkpoint"], (recipient_of(identity.age_identity),))
+    written = msgspec.json.decode(again.partition(b"\n\n")[0], type=SegmentHeader)
+    assert msgspec.structs.replace(written, ciphertext_sha256=header.ciphertext_sha256) == header
+
+
+def test_vault_keys_are_spelt_as_described() -> None:
+    """The key table and the code agree on where each kind of object lies."""
+    assert str(parse(BLOCKS["segment-key"].strip())) == str(SegmentKey("centre", "live", 0, 2)) == BLOCKS["segment-key"].strip()
+    assert str(TileKey("centre", 0, 1234067)) == "centre/tile/0/x001/x234/067"
+    assert str(RosterKey(1)) == "roster/00000001.note"
+    assert str(AttachmentKey("centre", "0" * 64)) == "centre/attachment/" + "0" * 64
+    for text in (HOSPITAL_KEY, "roster/00000001.note", "x001/x234/067"):
+        assert told(text)
+    for bound in (limits.SEGMENT_ENTRIES_MAX, limits.SEGMENT_PLAIN_BYTES_MAX, limits.SEGMENT_ZSTD_WINDOW_BYTES_MAX):
+        assert f"{bound:,}" in DOCUMENT
+
+
+def test_founding_document_roster_and_identity() -> None:
+    """The three papers are what the code writes, fit each other, and the roster is signed by the identity's key."""
+    document = FoundingDocument.parse(BLOCKS["founding-document"].encode())
+    identity = RecoveryIdentity.parse(BLOCKS["identity"].encode())
+    assert document.encode().decode() == BLOCKS["founding-document"]
+    assert identity.encode(document.name).decode() == BLOCKS["identity"]
+    assert document.slug == slug_of(document.name)
+    assert document.origin("centre") == ORIGIN
+    assert document.recipients == (recipient_of(identity.age_identity),)
+    assert document.authority == identity.authority.verifier.vkey
+    roster = Roster.open(BLOCKS["roster"].encode(), Verifier.parse(document.authority))
+    assert roster.sign(authority()).decode() == BLOCKS["roster"]
+    (grant,) = roster.grants
+    assert (grant.origin, grant.vkey) == (ORIGIN, BLOCKS["verifier-key"].strip())
+    assert grant.numbers == (next_block((), "uhid"),)
+
+
+def test_the_patient_number_is_the_first_of_the_block() -> None:
+    """Serial and check digit give the number that entry 0 carries."""
+    number = with_check_digit(10000001)
+    assert told(number)
+    assert is_valid(number)
+    assert f'"value":"{number}"'.encode() in ENTRIES[0]
+
+
+def test_the_view_digest() -> None:
+    """Folding the entries gives the printed digest, and the printed leaf data are what leads to it."""
+    roster = Roster.open(BLOCKS["roster"].encode(), authority().verifier)
+    view = MemoryView(number_series={})
+    view.use_grants(roster.by_origin())
+    view.begin()
+    for index, leaf in enumerate(LEAVES):
+        view.project(index, leaf, example_entry(index))
+    view.commit()
+    with view.reader() as state:
+        assert told(state.view_digest().hex())
+        assert not list(state.unfolded())
+    subject = f"Patient/{example_entry(0).changes[0].id}"
+    changes = [change for index in (0, 1) for change in example_entry(index).changes]
+    lines = [head_line(each.type, each.id, each.version_id, each.resource_bytes) for each in changes]
+    assert leaf_data(subject, lines).decode() == BLOCKS["view-leaf"]
+    assert told(leaf_hash(leaf_data(subject, lines)).hex())
+    assert told(EMPTY_NODES[0].hex())
+    assert f"bucket {bucket_of(subject):,}:" in DOCUMENT
+
+
+def test_the_access_log_is_chained_as_described() -> None:
+    """Each printed line's chain value follows from the line before it by the rule in the document."""
+    chain = START_OF_CHAIN
+    lines = BLOCKS["access-log"].splitlines()
+    for number, text in enumerate(lines, 1):
+        line = msgspec.json.decode(text)
+        named = line.pop("chain")
+        chain = sha256(chain + msgspec.json.encode(line)).digest()
+        assert (line["n"], named) == (number, chain.hex())
+    assert len(lines) == 2
