@@ -27,6 +27,7 @@ from nirantar.interactions.attach import Attach
 from nirantar.interactions.credentials import CREDENTIALS_FILE, Credentials
 from nirantar.interactions.doors import Doors, NodeStatus
 from nirantar.interactions.numbers import Numbers
+from nirantar.interactions.prove import Prove
 from nirantar.interactions.read import Read
 from nirantar.interactions.transact import Transact
 from nirantar.journal.attachments import ATTACHMENTS_DIRECTORY, Attachments
@@ -152,6 +153,7 @@ class Node:
         self.doors = Doors(
             transact=transact,
             read=read,
+            prove=Prove(read, self.reader),
             attach=Attach(self.attachments, transact, read, self.reader),
             accounts=Accounts(host, self.view, transact, self.access_log),
             credentials=credentials,

@@ -10,6 +10,7 @@ from nirantar.interactions.accounts import Accounts
 from nirantar.interactions.attach import Attach
 from nirantar.interactions.credentials import Credentials
 from nirantar.interactions.numbers import Numbers
+from nirantar.interactions.prove import Prove
 from nirantar.interactions.read import Read
 from nirantar.interactions.transact import Transact
 
@@ -49,6 +50,7 @@ class Doors:
     transact: Transact
     read: Read
     attach: Attach
+    prove: Prove
     accounts: Accounts
     credentials: Credentials
     access_log: AccessLog
