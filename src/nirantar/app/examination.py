@@ -6,7 +6,7 @@ import os
 import platform
 import stat
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -19,7 +19,7 @@ from nirantar.app.node import Papers, read_papers
 from nirantar.app.vaults import open_vault
 from nirantar.continuity import guard
 from nirantar.continuity.vault_witness import VaultWitness
-from nirantar.errors import NirantarError
+from nirantar.errors import Damaged, NirantarError
 from nirantar.host.port import Host
 from nirantar.host.times import from_instant, instant
 from nirantar.journal.entry import decode
@@ -92,9 +92,11 @@ def _journal(host: Host, papers: Papers) -> tuple[int, dict[str, int]]:
     with closing(JournalReader(host, papers.directory / JOURNAL_FILE)) as reader:
         for origin in reader.origins():
             sizes[origin] = size = reader.size(origin)
-            entry = decode(reader.entry(origin, size - 1), origin, size - 1) if size else None
-            if entry is not None:
-                newest_us = max(newest_us, from_instant(entry.recorded_at))
+            # What is damaged is for `verify` to name; here only the newest time is wanted.
+            with suppress(Damaged):
+                entry = decode(reader.entry(origin, size - 1), origin, size - 1) if size else None
+                if entry is not None:
+                    newest_us = max(newest_us, from_instant(entry.recorded_at))
     return newest_us, sizes
 
 

@@ -16,7 +16,7 @@ from threading import Event, Lock, Thread
 from nirantar import limits
 from nirantar.continuity import guard
 from nirantar.continuity.vault_witness import VaultWitness, covered
-from nirantar.errors import Conflict, NirantarError, NotFound, VaultUnavailable
+from nirantar.errors import Conflict, Damaged, NirantarError, NotFound, VaultUnavailable
 from nirantar.host.port import Host
 from nirantar.interactions.doors import VaultStatus
 from nirantar.journal.attachments import Attachments
@@ -38,6 +38,7 @@ class _Follower:
     confirmed: dict[str, int] = field(default_factory=dict)
     oldest_waiting_us: int | None = None
     trouble: str | None = None
+    lacks: str | None = None
     wake: Event = field(default_factory=Event)
 
 
@@ -113,24 +114,28 @@ class Sealer:
         pause = limits.SEAL_INTERVAL_SECONDS
         while True:
             stopping = self._stopping.is_set()
-            self._seal_and_answer(follower)
+            sealed = self._seal_and_answer(follower)
             if stopping:
                 return
-            if follower.trouble is None:
+            if sealed:
                 pause = limits.SEAL_INTERVAL_SECONDS
             else:
                 pause = min(pause * 2, limits.VAULT_RETRY_SECONDS_MAX)
             follower.wake.wait(pause)
             follower.wake.clear()
 
-    def _seal_and_answer(self, follower: _Follower) -> None:
+    def _seal_and_answer(self, follower: _Follower) -> bool:
+        """Whether sealing went through; what it lacks or why it failed is the follower's trouble."""
         try:
             self._seal(follower)
-            follower.trouble = None
+            follower.trouble = follower.lacks
+            return True
         except (NirantarError, OSError) as failure:
             follower.trouble = str(failure)
-        self._answer_waiting()
-        self._fail_waiting(self._host.monotonic_us() - int(limits.WRITE_WAIT_SECONDS_MAX * 1e6))
+            return False
+        finally:
+            self._answer_waiting()
+            self._fail_waiting(self._host.monotonic_us() - int(limits.WRITE_WAIT_SECONDS_MAX * 1e6))
 
     def _seal(self, follower: _Follower) -> None:
         """Bring one vault up to the newest checkpoint of every log."""
@@ -150,7 +155,8 @@ class Sealer:
             if origin not in follower.confirmed:
                 follower.confirmed[origin] = covered(follower.vault, origin.rpartition("/")[2])
             while follower.confirmed[origin] < checkpoint.tree_size:
-                self._seal_segment(follower, origin, checkpoint.tree_size, note.decode())
+                if not self._seal_segment(follower, origin, checkpoint.tree_size, note.decode()):
+                    break
         follower.oldest_waiting_us = None
 
     def _meet(self, follower: _Follower) -> None:
@@ -171,8 +177,9 @@ class Sealer:
                 f"{follower.vault.location} no longer holds {HOSPITAL_KEY}: is its disk mounted, or was it emptied?"
             ) from None
 
-    def _seal_segment(self, follower: _Follower, origin: str, size: int, note: str) -> None:
-        """Store the tiles that the next segment completes, then the segment.
+    def _seal_segment(self, follower: _Follower, origin: str, size: int, note: str) -> bool:
+        """Store the tiles that the next segment completes, then the segment. False when there is nothing to store:
+        the next entry's bytes were lost before recovery.
 
         A segment's age encryption is never twice the same, so its key can be used once only; tiles are the same bytes
         every time. In this order a failure in between leaves nothing that the next attempt must not write again.
@@ -184,17 +191,26 @@ class Sealer:
         plain_bytes = 0
         for _, data, leaf in self._reader.entries(origin, first, min(size, first + limits.SEGMENT_ENTRIES_MAX)):
             plain_bytes += len(data) + 1
+            if not data:
+                break
             if entries and plain_bytes > limits.SEGMENT_PLAIN_BYTES_MAX:
                 break
             entries.append(data)
             leaves.append(leaf)
+        if not entries:
+            return False
         count = entries_that_fit(map(len, entries))
         key = SegmentKey(node, "live", first, count)
         data = encode_segment(origin, first, entries[:count], leaves[:count], note, self._recipients)
         # Attachments and tiles first: a segment in a vault means that everything it refers to is there, too.
         for position, entry in enumerate(entries[:count]):
             for attachment in attachments_in(entry, origin, first + position):
-                sealed = self._attachments.sealed(attachment.sha256)
+                try:
+                    sealed = self._attachments.sealed(attachment.sha256)
+                except Damaged as damage:
+                    # What is gone here cannot be copied; the log goes on, and the page says what it lacks.
+                    follower.lacks = str(damage)
+                    continue
                 follower.vault.put_new(str(AttachmentKey(node, attachment.sha256)), sealed)
         self._store_tiles(follower.vault, origin, node, first, first + count)
         try:
@@ -204,8 +220,9 @@ class Sealer:
             follower.confirmed[origin] = covered(follower.vault, node)
             if follower.confirmed[origin] <= first:
                 raise
-            return
+            return True
         follower.confirmed[origin] = first + count
+        return True
 
     def _store_tiles(self, vault: Vault, origin: str, node: str, old_size: int, new_size: int) -> None:
         """Full tiles only: everything in a vault is immutable."""

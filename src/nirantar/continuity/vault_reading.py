@@ -93,12 +93,18 @@ def read_log(
     Ends early at a gap that nothing bridges. Raises IdentityWrong and VaultUnavailable; all damage goes to findings.
     """
     node = reading.origin.rpartition("/")[2]
+    cut = False
     for number, holders in _segments(vaults, node):
         reading.promised_size = max(reading.promised_size, number.end)
-        if number.end <= reading.size:
+        if cut or number.end <= reading.size:
             continue
         if number.first > reading.size and not (yield from _bridge(vaults, node, reading, number.first)):
-            break
+            reading.findings.append(Finding(
+                f"{reading.origin} entries {reading.size} to {number.first - 1}",
+                "no vault holds their segment, nor tiles with their hashes: what follows cannot be proven", "lost",
+            ))
+            cut = True
+            continue
         yield from _one_segment(holders, identities, reading, number)
     reading.end()
 

@@ -297,8 +297,8 @@ class Sequencer:
         """The highest clock reading in any log held here, so that a clock set back never reorders."""
         newest = Hlc(0, 0)
         for origin in self._journal.origins():
-            data = self._journal.last_data(origin)
-            entry = None if data is None else decode(data, origin, self._journal.size(origin) - 1)
+            found = self._journal.newest_data(origin)
+            entry = None if found is None else decode(found[1], origin, found[0])
             if entry is not None:
                 newest = max(newest, Hlc.parse(entry.hlc))
         return newest
