@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from web_client import KAMLA, Desk, open_node
+from web_client import KAMLA, Desk, open_node, written
 
 from nirantar.app.node import Node
 from nirantar.interactions.authorize import Caller
@@ -70,7 +70,7 @@ def httpx_quote(text: str) -> str:
 
 def test_a_form_with_mistakes_comes_back_with_all_that_was_typed(desk: Desk) -> None:
     """Each wrong field has its sentence beside it, hostile text is escaped, and nothing was saved."""
-    before = desk.node.status().entries
+    before = written(desk.node)
     desk.get("/patients/new")
     page = desk.send("/patients/new", {**KAMLA, "phone": "12", "pin": "x", "address": HOSTILE, "name": "<b>"})
     assert page.status_code == 400
@@ -79,7 +79,7 @@ def test_a_form_with_mistakes_comes_back_with_all_that_was_typed(desk: Desk) -> 
     assert "<script>alert" not in page.text
     shown = desk.fields("/patients/new")
     assert (shown["address"], shown["phone"], shown["relative_name"]) == (HOSTILE, "12", KAMLA["relative_name"])
-    assert desk.node.status().entries == before
+    assert written(desk.node) == before
 
 
 def test_hostile_text_in_a_record_is_shown_as_text(desk: Desk) -> None:
@@ -96,23 +96,23 @@ def test_sending_the_form_again_never_makes_a_second_patient(desk: Desk) -> None
     """A double press, and the same form sent later, both lead to the one record."""
     desk.get("/patients/new")
     form = {**desk.fields("/patients/new"), **KAMLA, "name": "Doubly Sent", "phone": "9111111115"}
-    before = desk.node.status().entries
+    before = written(desk.node)
     answers = desk.post_twice_at_once("/patients/new", form)
     again = desk.post("/patients/new", form, follow=False)
     places = {answer.headers["location"] for answer in (*answers, again)}
     assert len(places) == 1
-    assert desk.node.status().entries == before + 1
+    assert written(desk.node) == before + 1
 
 
 def test_a_likely_duplicate_is_shown_before_anything_is_made(desk: Desk) -> None:
     """The same person in another script is asked about; saying it is another one registers with all fields kept."""
     record = desk.register(name="सावित्री बाई", phone="9111111116")
-    before = desk.node.status().entries
+    before = written(desk.node)
     desk.get("/patients/new")
     page = desk.send("/patients/new", {**KAMLA, "name": "Savitri Bai", "phone": "9111111116"})
     assert "Is this the same person?" in page.text
     assert f'href="{record}"' in page.text
-    assert desk.node.status().entries == before
+    assert written(desk.node) == before
     page = desk.send("/patients/new")
     assert "Registered." in page.text
     assert "Savitri Bai" in page.text
@@ -158,12 +158,12 @@ def test_a_correction_is_in_the_history_with_who_why_and_what(desk: Desk) -> Non
 def test_a_correction_that_is_wrong_changes_nothing(desk: Desk, changes: dict[str, str], sentence: str) -> None:
     """A missing reason, no change or a wrong field come back as a sentence; the record stays at its version."""
     record = desk.register(phone="9111111119")
-    before = desk.node.status().entries
+    before = written(desk.node)
     desk.get(f"{record}/correct")
     page = desk.send(f"{record}/correct", changes)
     assert page.status_code == 400
     assert sentence in page.text
-    assert desk.node.status().entries == before
+    assert written(desk.node) == before
 
 
 def test_a_stale_correction_shows_both_versions_and_can_be_put_on_top(desk: Desk) -> None:
@@ -187,11 +187,11 @@ def test_another_visit_is_opened_once(desk: Desk) -> None:
     """The same press twice opens one visit, which the record and the slip then show."""
     record = desk.register(phone="9111111121")
     form = {**desk.fields(f"{record}/visits"), "department": "Cardiology"}
-    before = desk.node.status().entries
+    before = written(desk.node)
     desk.post(f"{record}/visits", form)
     page = desk.post(f"{record}/visits", form)
     assert "The visit is open." in page.text
-    assert desk.node.status().entries == before + 1
+    assert written(desk.node) == before + 1
     assert "Cardiology" in desk.get(f"{record}/slip").text
 
 

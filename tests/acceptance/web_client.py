@@ -18,6 +18,7 @@ from nirantar.edges.web import DemoStrip, WebSettings, web_app
 from nirantar.host.real import RealHost
 from nirantar.interactions.accounts import Account
 from nirantar.interactions.authorize import Caller
+from nirantar.journal.entry import decode
 
 BASE = "http://desk.test"
 PASSWORD = "correct horse battery"
@@ -51,6 +52,15 @@ def settings_of(node: Node, demo: DemoStrip | None = None) -> WebSettings:
     return WebSettings(
         host=node.host, hospital="Test Hospital", uhid_system=node.papers.configuration.uhid_system,
         secure_cookies=False, demo=demo,
+    )
+
+
+def written(node: Node) -> int:
+    """How many entries of the node's log concern patients; its own records (accounts, digests) come and go."""
+    origin = node.papers.origin
+    entries = (decode(data, origin, index) for index, data, _ in node.reader.entries(origin, 0, node.reader.size(origin)))
+    return sum(
+        any(not change.type.startswith("Nirantar") for change in entry.changes) for entry in entries if entry is not None
     )
 
 

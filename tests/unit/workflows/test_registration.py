@@ -45,8 +45,9 @@ def test_a_registration_is_three_valid_resources_that_refer_to_one_patient() -> 
     for resource in registered():
         validate(resource)
     patient_url = operations[0].full_url
-    assert operations[1].resource is not None and operations[1].resource["subject"]["reference"] == patient_url
-    assert operations[2].resource is not None and operations[2].resource["beneficiary"]["reference"] == patient_url
+    _, encounter, coverage = registered()
+    assert encounter["subject"]["reference"] == patient_url
+    assert coverage["beneficiary"]["reference"] == patient_url
 
 
 def test_a_name_is_one_text_and_a_number_an_identifier_of_the_hospital() -> None:

@@ -81,6 +81,9 @@ def _handler(
     desk: Desk, page: Callable[[Desk, Asked], Response]
 ) -> Callable[[Request, Exception], Awaitable[Response]]:
     async def handle(request: Request, _: Exception) -> Response:
-        return await run_in_threadpool(page, desk, asked_of(desk, request))
+        response = await run_in_threadpool(page, desk, asked_of(desk, request))
+        # Starlette answers what nobody foresaw outside of every middleware, so this page brings its headers along.
+        response.headers.update({**SECURITY_HEADERS, "cache-control": _PRIVATE})
+        return response
 
     return handle

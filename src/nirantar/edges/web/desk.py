@@ -63,9 +63,13 @@ class Desk:
             trim_blocks=True, lstrip_blocks=True, auto_reload=False,
         )
         self._templates.filters["grouped"] = grouped
-        self._templates.globals["asset"] = asset
         self._templates.filters["moment"] = self.moment
         self._templates.filters["moment_text"] = self.moment_text
+        self._templates.globals["asset"] = asset
+        # All are compiled now: a broken one shows at start, and no worker thread compiles (CPython 3.11's compiler
+        # keeps its recursion depth for all threads together and can fail when two compile at once).
+        for name in self._templates.list_templates():
+            self._templates.get_template(name)
 
     @property
     def zone(self) -> timezone:
