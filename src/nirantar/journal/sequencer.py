@@ -298,7 +298,8 @@ class Sequencer:
         newest = Hlc(0, 0)
         for origin in self._journal.origins():
             data = self._journal.last_data(origin)
-            entry = None if data is None else decode(data, origin, self._journal.size(origin) - 1)
+            # An entry whose bytes were lost before recovery has none.
+            entry = decode(data, origin, self._journal.size(origin) - 1) if data else None
             if entry is not None:
                 newest = max(newest, Hlc.parse(entry.hlc))
         return newest
