@@ -45,7 +45,9 @@ def versions_in(answer: bytes) -> tuple[Version, ...]:
     """Every resource of a transaction-response Bundle, byte for byte. Raises ValueError when it is none, or when an
     entry lacks its resource or location."""
     text = answer.decode()
-    outer = dict(_members(text, 0))
+    if not isinstance(json.loads(text), dict):  # From here on the text is known to be whole and well-formed.
+        raise ValueError("the answer is no JSON object")
+    outer = dict(_members(text, _skip(text, 0, "")))
     if "entry" not in outer:
         raise ValueError("the answer is no transaction response")
     return tuple(_version(text, place) for place in _elements(text, outer["entry"][0]))
@@ -83,7 +85,7 @@ def _skip(text: str, at: int, mark: str) -> int:
     """Past blanks, and past `mark` if it comes next."""
     while text[at] in _BLANKS:
         at += 1
-    if text[at] == mark:
+    if mark and text[at] == mark:
         at += 1
         while text[at] in _BLANKS:
             at += 1

@@ -16,6 +16,8 @@ from nirantar.vault.keys import SegmentKey, parse
 
 MARKER: Final = "nirantar-scratch"
 LOCKED: Final = ".locked"
+SABOTAGE_SEGMENTS_MIN: Final = 4
+"""One that survives before the damage, the two that are damaged, and one after them that speaks of what is missing."""
 _CHUNK_BYTES: Final = 1024 * 1024
 
 
@@ -67,13 +69,16 @@ def _overwrite(path: Path) -> None:
 
 
 def sabotage_vault(vault: Path, node: str) -> Sabotage:
-    """Flip one byte of one sealed segment of `node` and delete another. Raises Forbidden without the marker."""
+    """Flip one byte of a sealed segment of `node` and delete the next; segments before and after them stay.
+
+    Raises Forbidden without the marker, or when the vault holds fewer than SABOTAGE_SEGMENTS_MIN.
+    """
     require_marker(vault)
     segments = sorted((vault / node / "live").glob("*.segment"))
-    if len(segments) < 2:
-        raise Forbidden("The vault holds fewer than two segments: there is nothing to sabotage.")
+    if len(segments) < SABOTAGE_SEGMENTS_MIN:
+        raise Forbidden(f"The vault holds {len(segments)} segments; sabotage needs {SABOTAGE_SEGMENTS_MIN}.")
     middle = len(segments) // 2
-    flipped, deleted = segments[max(0, middle - 1)], segments[max(1, middle)]
+    flipped, deleted = segments[middle - 1], segments[middle]
     at = flip_byte(flipped)
     deleted.unlink()
     key = parse(deleted.relative_to(vault).as_posix())

@@ -152,21 +152,26 @@ def _insist(line: Line, number: int, body: bytes, settings: Settings, tally: Tal
 def watch(settings: Settings, tally: Tally, workers: Sequence[Future[None]]) -> float | None:
     """Follow the service until an acknowledged patient can be read from the recovered one; when that was.
 
-    Before that, remember how many entries the service last said are in its vault. None when the outage lasts too long or
-    a worker failed.
+    Before that, remember how many entries the service last said are in its vault. None when the outage lasts too long,
+    the recovered one knows none of them, or a worker failed.
     """
     line = Line(settings)
     waiting: Iterator[Acknowledged] = iter(())
+    answers = 0
     while tally.silent_seconds() < settings.outage_seconds and not _failed(workers):
         try:
             if line.access.generation < 2:
                 _note_confirmed(line, tally)
             else:
                 one = next(waiting, None)
+                if one is None and answers >= tally.acknowledged:
+                    return None
                 if one is None:
-                    waiting = kept(Path(settings.records))
-                elif one.generation == 1 and _matches(line, one.versions[0]):
-                    return time.monotonic()
+                    waiting, answers = kept(Path(settings.records)), 0
+                elif one.generation == 1:
+                    if _matches(line, one.versions[0]):
+                        return time.monotonic()
+                    answers += 1
         except _NO_ANSWER:
             pass
         _write_json(settings.status, {"acknowledged": tally.acknowledged, "refused": tally.refused})
@@ -187,6 +192,9 @@ def _note_confirmed(line: Line, tally: Tally) -> None:
 
 def _matches(line: Line, version: Version) -> bool:
     status, answer = line.call("GET", f"/fhir/{version.place}")
+    if status not in (200, 404, 410):
+        line.hang_up()
+        raise HTTPException(f"no answer to the question: {status}")
     return status == 200 and answer == version.data
 
 

@@ -17,7 +17,7 @@ import msgspec
 
 from nirantar import limits
 from nirantar.app.drill import client
-from nirantar.app.drill.attacker import lock_files, sabotage_vault
+from nirantar.app.drill.attacker import SABOTAGE_SEGMENTS_MIN, lock_files, sabotage_vault
 from nirantar.app.drill.client import Access, Settings
 from nirantar.app.drill.processes import LOOPBACK, Program, free_port, wait_healthy
 from nirantar.app.drill.scratch import HOSPITAL, NODE, Scratch, scratch
@@ -26,7 +26,6 @@ from nirantar.errors import InvalidInput, Unavailable
 
 Say = Callable[[str], None]
 _POLL_SECONDS = 0.02
-_SEGMENTS_MIN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +135,7 @@ def _let_write(place: Scratch, files: _ClientFiles, node: Program, stranger: Pro
         stranger.require_running()
         acknowledged, _ = files.tally()
         show(f"{acknowledged:,} registrations acknowledged")
-        if acknowledged >= writes and len(list(place.vault.glob(f"{NODE}/live/*.segment"))) >= _SEGMENTS_MIN:
+        if acknowledged >= writes and len(list(place.vault.glob(f"{NODE}/live/*.segment"))) >= SABOTAGE_SEGMENTS_MIN:
             # The time since the start is as good as random against the sealer's seconds; half of one more hides it.
             time.sleep((time.monotonic_ns() // 1_000) % 500_000 / 1_000_000)
             return
