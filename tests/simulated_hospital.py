@@ -76,7 +76,7 @@ class SimulatedHospital:
     mutation: Mutation | None = None
     trace: list[str] = field(default_factory=list)
     acknowledged: dict[str, Acknowledged] = field(default_factory=dict)
-    rebuilt_views: int = 0
+    damaged_views: int = 0
 
     def __post_init__(self) -> None:
         self._random = Random(f"{self.seed}/requests")
@@ -246,7 +246,7 @@ class SimulatedHospital:
         host = self._host
         Node(host, NODE).close()
         report = verify_node(host, NODE, heal=self.view_lies)
-        self.rebuilt_views += bool(report.findings)
+        self.damaged_views += bool(report.findings)
         assert report.ok, f"verification: {report.findings}"
         assert not report.findings or self.view_lies, f"an honest disk damaged the view: {report.findings}"
         with closing(JournalReader(host, NODE / JOURNAL_FILE)) as reader:

@@ -148,24 +148,28 @@ def _verify_view(
     """Compare the node's view with a fresh fold; whether it is as it should be, or the journal itself is not."""
     sizes = {origin: reader.size(origin) for origin in reader.origins()}
     path = papers.directory / VIEW_FILE
+    findings: list[Finding] = []
+    folded = False
     try:
         with closing(SqliteView(host, path, number_series={})) as view, view.reader() as state:
             positions = {origin: position.entries for origin, position in state.positions().items()}
-            findings = [
-                Finding(f"view of {origin}", f"it shows {entries} entries, the journal has {sizes.get(origin, 0)}", VIEW_KIND)
-                for origin, entries in positions.items() if entries > sizes.get(origin, 0)
-            ]
+            for origin, entries in positions.items():
+                if entries > (size := sizes.get(origin, 0)):
+                    findings.append(Finding(f"view of {origin}", f"it shows {entries} entries of {size}", VIEW_KIND))
             stop_at = {origin: min(positions.get(origin, 0), size) for origin, size in sizes.items()}
+            folded = True
             if not _fold(reader, fresh, stop_at, report, progress):
                 return True
             with fresh.reader() as expected:
-                findings += [*state.check_rows(), *state.compare(expected)]
-    except (Damaged, ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as damage:
+                findings.extend(state.check_rows())
+                findings.extend(state.compare(expected))
+    except Damaged as damage:
+        findings.append(Finding("view", str(damage), VIEW_KIND))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as damage:
         # Rows that no writer of ours could have made break whatever reads them, in any way.
-        findings = [Finding("view", str(damage) if isinstance(damage, Damaged) else f"it cannot be read ({type(damage).__name__})",
-                            VIEW_KIND)]
-        if not _fold(reader, fresh, sizes, report, progress):
-            return True
+        findings.append(Finding("view", f"its rows cannot be read ({type(damage).__name__})", VIEW_KIND))
+    if not folded and not _fold(reader, fresh, sizes, report, progress):
+        return True
     report.findings += findings
     return not findings
 

@@ -200,7 +200,8 @@ class SqliteReader:
 
     def compare(self, fresh: SqliteReader) -> Iterator[Finding]:
         """Where this state differs from one freshly folded from the same journals: see sqlite_checking."""
-        return compare(self._connection, fresh._connection)
+        with translated():
+            yield from compare(self._connection, fresh._connection)
 
     def unfolded(self) -> Iterator[tuple[str, int, str]]:
         """See the port."""
