@@ -1,0 +1,32 @@
+"""Every benchmark by name, in the order in which they run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from nirantar.app.bench import (
+    checkpoint,
+    importing,
+    memory,
+    reading,
+    rebuild,
+    registrations,
+    vault_latency,
+    verify,
+)
+from nirantar.app.bench.figure import Figure
+from nirantar.app.bench.ground import Ground
+
+Benchmark = Callable[[Ground], Iterator[Figure]]
+
+BENCHMARKS: Final[dict[str, Benchmark]] = {
+    registrations.NAME: registrations.registrations,
+    vault_latency.NAME: vault_latency.vault_latency,
+    importing.NAME: importing.importing,
+    rebuild.NAME: rebuild.rebuild,
+    reading.NAME: reading.reading,
+    verify.NAME: verify.verify,
+    checkpoint.NAME: checkpoint.checkpoint,
+    memory.NAME: memory.memory,
+}

@@ -1,0 +1,65 @@
+"""Scratch hospitals to measure on: beside the place that is asked about, and gone afterwards."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from nirantar.app.founding import found_hospital, publish, write_directory
+from nirantar.app.node import Node
+from nirantar.app.vaults import open_vault
+from nirantar.fhir import schema
+from nirantar.host.port import Host
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """Where and on what to measure. `data` is a directory of FHIR transaction Bundles, None for synthetic ones.
+    `full` asks for the sizes of the promise where the usual run takes smaller ones."""
+
+    host: Host
+    directory: Path
+    data: Path | None
+    full: bool
+
+
+@contextmanager
+def scratch_directory(within: Path) -> Iterator[Path]:
+    """An empty directory on the disk of `within`, deleted with all that is in it."""
+    path = Path(tempfile.mkdtemp(prefix="nirantar-bench-", dir=within))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def make_node(host: Host, directory: Path, *, durability: str = "node", vault: Path | None = None) -> Path:
+    """Found a hospital with one node below `directory` and return the node's directory."""
+    vaults = [] if vault is None else [f"file://{vault}"]
+    founded, _ = found_hospital(host, "Bench", "bench", vaults=vaults, durability=durability)
+    for uri in vaults:
+        publish(open_vault(host, uri, create=True), founded.document, founded.roster, founded.roster_note)
+    home = directory / "node"
+    host.files.make_directory(home)
+    write_directory(host, home, founded)
+    return home
+
+
+@contextmanager
+def running_node(
+    ground: Ground, *, durability: str = "node", with_vault: bool = False
+) -> Iterator[Node]:
+    """A new node that takes writes, on a scratch directory, its validator compiled as in a node that has served."""
+    schema.prepare()
+    with scratch_directory(ground.directory) as directory:
+        vault = directory / "vault" if with_vault else None
+        node = Node(ground.host, make_node(ground.host, directory, durability=durability, vault=vault))
+        try:
+            node.start()
+            yield node
+        finally:
+            node.close()
