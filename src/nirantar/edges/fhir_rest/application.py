@@ -50,10 +50,12 @@ def fhir_app(doors: Doors) -> Starlette:
 def mounted(doors: Doors, base: str = "/fhir") -> list[BaseRoute]:
     """The routes by which a larger application serves the API at `base`, with and without a slash at the end.
 
-    Starlette's Mount alone does not match the bare base, where FHIR's transactions are posted.
+    Starlette's Mount alone does not match the bare base, where FHIR's transactions are posted. The router is mounted
+    without the application around it: every endpoint answers its own failures, so a second stack of error handlers
+    would only cost time.
     """
-    app = fhir_app(doors)
-    return [Mount(base, app), Route(base, _BareBase(app, base))]
+    router = fhir_app(doors).router
+    return [Mount(base, router), Route(base, _BareBase(router, base))]
 
 
 class _BareBase:
