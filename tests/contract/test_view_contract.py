@@ -96,6 +96,21 @@ def test_read_gives_the_exact_bytes(view: AnyView) -> None:
         assert state.positions() == {origin_of("opd-1"): Position(1, made.leaf_hash)}
 
 
+def test_shown_is_what_a_new_reader_reads(view: AnyView) -> None:
+    """`shown` gives the committed head: nothing before the commit, then each newer version, the deletion too."""
+    log = NodeLog("opd-1")
+    assert view.shown("Patient", "a") is None
+    for made in (log.put(patient("a")), log.put(patient("a", gender="male"), parents=["opd-1.0"])):
+        fold(view, made)
+        with view.reader() as state:
+            assert view.shown("Patient", "a") == state.read("Patient", "a") is not None
+    fold(view, log.delete("Patient", "a", parents=["opd-1.1"]))
+    deleted = view.shown("Patient", "a")
+    assert deleted is not None
+    assert deleted.deleted
+    assert view.shown("Observation", "a") is None
+
+
 def test_update_replaces_and_history_remembers(view: AnyView) -> None:
     """A version made from the current one replaces it in reads and searches; history keeps both, newest first."""
     log = NodeLog("opd-1")

@@ -58,8 +58,7 @@ class Read:
     def read(self, caller: Caller, resource_type: str, id: str) -> StoredVersion:
         """The current version. Raises NotFound, or Gone when it was deleted."""
         self._admit(caller, resource_type)
-        with self._view.reader() as state:
-            version = state.read(resource_type, id)
+        version = self._view.shown(resource_type, id)
         self._access_log.note(caller, "read", resource_type, id)
         return _present(version, resource_type, id)
 

@@ -129,6 +129,11 @@ class MemoryView:
         """See the port."""
         yield MemoryReader(self._committed)
 
+    def shown(self, type: str, id: str) -> StoredVersion | None:
+        """See the port."""
+        with self.reader() as state:
+            return state.read(type, id)
+
     def use_grants(self, grants: Mapping[str, Grant]) -> None:
         """See the port."""
         self._grants = dict(grants)

@@ -137,6 +137,9 @@ class View(Protocol):
     def reader(self) -> AbstractContextManager[ViewReader]:
         """A reader of the last committed state, from a bounded pool; any thread."""
 
+    def shown(self, type: str, id: str) -> StoredVersion | None:
+        """What `read` of a new reader gives, at the least cost and without waiting for any reader; any thread."""
+
     def use_grants(self, grants: Mapping[str, Grant]) -> None:
         """The grants in force, by origin, from the signed roster. `project` checks every entry against them."""
 

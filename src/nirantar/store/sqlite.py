@@ -15,11 +15,12 @@ from threading import Lock
 import apsw
 
 from nirantar import limits
-from nirantar.errors import DiskFull, Overloaded
+from nirantar.errors import DiskFull, Overloaded, Unavailable
 from nirantar.fold.grants import Grant
 from nirantar.host.port import Host
 from nirantar.journal.entry import Entry
 from nirantar.store.disk_errors import translated
+from nirantar.store.port import StoredVersion
 from nirantar.store.schema import empty, set_up
 from nirantar.store.sqlite_digest import settle
 from nirantar.store.sqlite_reading import SqliteReader
@@ -56,6 +57,8 @@ class SqliteView:
             self._idle.put(None)
         self._closing = Lock()
         self._closed = False
+        self._showing = Lock()
+        self._shown: SqliteReader | None = None
 
     def begin(self) -> None:
         """See the port."""
@@ -128,6 +131,18 @@ class SqliteView:
         finally:
             self._give_back(connection)
 
+    def shown(self, type: str, id: str) -> StoredVersion | None:
+        """See the port. One statement, so it needs no transaction; all such reads take turns on one connection."""
+        if not self._readers:
+            with self.reader() as state:
+                return state.read(type, id)
+        with self._showing:
+            if self._closed:
+                raise Unavailable("The view is closed: this node is stopping.")
+            if self._shown is None:
+                self._shown = SqliteReader(self._open_reader())
+            return self._shown.read(type, id)
+
     def use_grants(self, grants: Mapping[str, Grant]) -> None:
         """See the port."""
         self._grants = dict(grants)
@@ -161,8 +176,11 @@ class SqliteView:
 
     def close(self) -> None:
         """See the port. Readers that are out close when they come back."""
-        with self._closing:
+        with self._closing, self._showing:
             self._closed = True
+            if self._shown is not None:
+                self._shown.close_connection()
+                self._shown = None
         while True:
             try:
                 connection = self._idle.get_nowait()
@@ -191,12 +209,15 @@ class SqliteView:
         if connection is not None:
             return connection
         try:
-            with translated():
-                connection = self._host.database(self._path, read_only=True)
-            set_up(connection, limits.READER_CACHE_BYTES, writer=False)
+            return self._open_reader()
         except BaseException:
             self._idle.put(None)
             raise
+
+    def _open_reader(self) -> apsw.Connection:
+        with translated():
+            connection = self._host.database(self._path, read_only=True)
+        set_up(connection, limits.READER_CACHE_BYTES, writer=False)
         return connection
 
     def _give_back(self, connection: apsw.Connection) -> None:
