@@ -35,7 +35,8 @@ async def serve(app: Starlette, port: int, kind: str, token: str) -> None:
     else:
         granian = GranianServer(app, address="127.0.0.1", port=port, interface=Interfaces.ASGI, log_enabled=False)
         serving = asyncio.ensure_future(granian.serve())
-    print(token, flush=True)
+    sys.stdout.write(f"{token}\n")
+    sys.stdout.flush()
     await loop.run_in_executor(None, sys.stdin.read)
     if kind == "uvicorn":
         server.should_exit = True

@@ -71,7 +71,7 @@ def test_too_large_a_body_is_read_to_its_end_and_not_kept(claimed: bytes | None)
 def test_an_endless_body_is_not_read_for_ever() -> None:
     """After REQUEST_DRAINED_BYTES_MAX the connection is closed instead."""
     chunk = b"x" * (1024 * 1024)
-    wire = Wire((chunk for _ in range(10_000)))
+    wire = Wire(chunk for _ in range(10_000))
     with pytest.raises(HttpRefusal) as refused:
         read(Bodies(), wire)
     assert refused.value.headers == ((b"connection", b"close"),)

@@ -59,8 +59,10 @@ def test_if_none_match_takes_lists() -> None:
 
 @pytest.mark.parametrize("accept", [b"*/*", b"application/json", b"text/html, */*;q=0.1", b"Application/FHIR+JSON; fhirVersion=4.0"])
 def test_json_is_acceptable(accept: bytes) -> None:
-    """Every way of accepting JSON passes."""
+    """Every way of accepting JSON passes; the same header with _format=xml does not."""
     headers.require_json_wanted({b"accept": accept}, b"")
+    with pytest.raises(HttpRefusal):
+        headers.require_json_wanted({b"accept": accept}, b"_format=xml")
 
 
 @pytest.mark.parametrize(
@@ -76,8 +78,10 @@ def test_other_formats_are_not(accept: bytes, query: bytes) -> None:
 
 @pytest.mark.parametrize("query", [b"_format=json", b"_format=application/fhir+json", b"_format=application/fhir%2Bjson"])
 def test_format_goes_before_accept(query: bytes) -> None:
-    """_format wins over the Accept header."""
+    """_format wins over an Accept header that alone would be refused."""
     headers.require_json_wanted({b"accept": b"text/html"}, query)
+    with pytest.raises(HttpRefusal):
+        headers.require_json_wanted({b"accept": b"text/html"}, b"")
 
 
 @pytest.mark.parametrize(
@@ -96,9 +100,11 @@ def test_other_content_is_refused(sent: dict[bytes, bytes]) -> None:
 
 
 def test_json_content_passes() -> None:
-    """FHIR JSON and plain JSON pass, with or without their charset."""
+    """FHIR JSON and plain JSON pass, with or without their charset, but not as a search form."""
     for written in (b"application/fhir+json", b"application/json; charset=UTF-8", b'APPLICATION/JSON;charset="utf-8"'):
         headers.require_content_type({b"content-type": written})
+        with pytest.raises(HttpRefusal):
+            headers.require_content_type({b"content-type": written}, form=True)
 
 
 def test_idempotency_key_is_bounded() -> None:

@@ -44,6 +44,11 @@ def test_status_of_an_invalid_resource(code: str, status: int) -> None:
     assert status_of(errors.ResourceInvalid((errors.Issue(code, "A rule."),))) == status
 
 
+def test_status_of_a_refused_form() -> None:
+    """Fields that a workflow refuses are a broken rule of the input: 400, as their ancestor is."""
+    assert status_of(errors.FieldsInvalid({"name": "Give a name."})) == 400
+
+
 def test_headers_that_a_status_requires() -> None:
     """401 says how to sign in, 429 and 503 when to come back, 405 what is allowed."""
     assert headers_of(errors.NotSignedIn("x"), 401)[0][0] == b"www-authenticate"
