@@ -15,7 +15,6 @@ from nirantar.fhir.search_query import SearchQuery
 from nirantar.fold.grants import Grant
 from nirantar.journal.entry import Entry
 
-
 VIEW_KIND: Final = "view"
 """The kind of a Finding that speaks of the view: folding it anew heals it."""
 

@@ -45,8 +45,8 @@ def test_status_of_an_invalid_resource(code: str, status: int) -> None:
 
 
 def test_status_of_a_refused_form() -> None:
-    """Fields that a workflow refuses are a broken rule of the input: 400, as their ancestor is."""
-    assert status_of(errors.FieldsInvalid({"name": "Give a name."})) == 400
+    """Fields that a workflow refuses break a rule, not the structure: 422."""
+    assert status_of(errors.FieldsInvalid({"name": "Give a name."})) == 422
 
 
 def test_headers_that_a_status_requires() -> None:
