@@ -180,7 +180,9 @@ class Sequencer:
             if batch:
                 self._run(batch)
 
-    def _run(self, batch: Sequence[_Waiting]) -> None:
+    def _run(self, waiting: Sequence[_Waiting]) -> None:
+        # From here on nobody can cancel a member: its answer must find its future, durable as it then is.
+        batch = [each for each in waiting if each.future.set_running_or_notify_cancel()]
         try:
             self._commit_batch(batch)
         except FsyncFailed as failure:
