@@ -2,7 +2,7 @@
 
 A value is cleaned of what no eye sees (double spaces, decomposed letters) and digits of any script become ASCII.
 What is wrong is collected, one plain sentence a field, so that the form comes back once and not field after field.
-Source of the rules: hospital practice in India (domain: age without a birth date is common; six-digit PIN; ten-digit
+Source of the rules: hospital practice in India (age without a birth date is common; six-digit PIN; ten-digit
 mobile numbers shared by families).
 """
 

@@ -29,7 +29,7 @@ _OUR_FAULT: Final = frozenset({400, 404, 412, 422})
 """Answers that no waiting mends: the client itself is wrong."""
 
 
-class Settings(NamedTuple):
+class Assignment(NamedTuple):
     """Where the client works: `access` is the file with address and token, `records` its own directory, `status` and
     `report` what it writes for its starter. Seconds bound each answer and the whole outage."""
 
@@ -55,7 +55,7 @@ class Access(NamedTuple):
 class Line:
     """One connection, made again after every failure, with the access that is valid by then."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Assignment) -> None:
         self._settings = settings
         self._http: HTTPConnection | None = None
         self.access = Access(0, "", 0, "")
@@ -115,7 +115,7 @@ class Tally:
         return time.monotonic() - self.answered_at
 
 
-def write_without_pause(worker: int, settings: Settings, tally: Tally) -> None:
+def write_without_pause(worker: int, settings: Assignment, tally: Tally) -> None:
     """Register people until the service has failed and come back, and the write that it interrupted is through."""
     line = Line(settings)
     with (Path(settings.records) / f"acknowledged-{worker}.jsonl").open("ab") as record:
@@ -132,7 +132,7 @@ def write_without_pause(worker: int, settings: Settings, tally: Tally) -> None:
             number += settings.connections
 
 
-def _insist(line: Line, number: int, body: bytes, settings: Settings, tally: Tally) -> tuple[Version, ...] | None:
+def _insist(line: Line, number: int, body: bytes, settings: Assignment, tally: Tally) -> tuple[Version, ...] | None:
     """Repeat one write under one idempotency key until it is acknowledged; None when the outage lasts too long."""
     while tally.silent_seconds() < settings.outage_seconds:
         try:
@@ -149,7 +149,7 @@ def _insist(line: Line, number: int, body: bytes, settings: Settings, tally: Tal
     return None
 
 
-def watch(settings: Settings, tally: Tally, workers: Sequence[Future[None]]) -> float | None:
+def watch(settings: Assignment, tally: Tally, workers: Sequence[Future[None]]) -> float | None:
     """Follow the service until an acknowledged patient can be read from the recovered one; when that was.
 
     Before that, remember how many entries the service last said are in its vault. None when the outage lasts too long,
@@ -198,7 +198,7 @@ def _matches(line: Line, version: Version) -> bool:
     return status == 200 and answer == version.data
 
 
-def compare_all(settings: Settings) -> list[dict[str, Any]]:
+def compare_all(settings: Assignment) -> list[dict[str, Any]]:
     """What became of every write that was acknowledged before the attack, read from the client's own disk."""
     everything = [each for each in kept(Path(settings.records)) if each.generation == 1]
     shares = [everything[start :: settings.connections] for start in range(settings.connections)]
@@ -207,7 +207,7 @@ def compare_all(settings: Settings) -> list[dict[str, Any]]:
         return sorted((one for share in results for one in share), key=lambda one: int(one["entry_index"]))
 
 
-def _compare(share: list[Acknowledged], settings: Settings) -> list[dict[str, Any]]:
+def _compare(share: list[Acknowledged], settings: Assignment) -> list[dict[str, Any]]:
     line = Line(settings)
     results = []
     for write in share:
@@ -241,7 +241,7 @@ def _write_json(path: str, document: Any) -> None:
 
 def main(settings_path: str) -> None:
     """Write, wait, compare, report."""
-    settings = Settings(**json.loads(Path(settings_path).read_text(encoding="utf-8")))
+    settings = Assignment(**json.loads(Path(settings_path).read_text(encoding="utf-8")))
     tally = Tally()
     with ThreadPoolExecutor(settings.connections) as pool:
         workers = [pool.submit(write_without_pause, number, settings, tally) for number in range(settings.connections)]

@@ -18,7 +18,7 @@ import msgspec
 from nirantar import limits
 from nirantar.app.drill import client
 from nirantar.app.drill.attacker import SABOTAGE_SEGMENTS_MIN, lock_files, sabotage_vault
-from nirantar.app.drill.client import Access, Settings
+from nirantar.app.drill.client import Access, Assignment
 from nirantar.app.drill.processes import LOOPBACK, Program, free_port, wait_healthy
 from nirantar.app.drill.scratch import HOSPITAL, NODE, Scratch, scratch
 from nirantar.continuity.drill.accounting import DrillReport, Durability, Measured, Sabotage, WriteOutcome, judge
@@ -116,7 +116,7 @@ def _serve(place: Scratch, files: _ClientFiles, access: Access) -> Iterator[Prog
 def _client(place: Scratch, files: _ClientFiles) -> Iterator[Program]:
     records = files.root / "records"
     records.mkdir()
-    settings = Settings(
+    settings = Assignment(
         access=str(files.access), records=str(records), status=str(files.status), report=str(files.report),
         connections=limits.DRILL_CONNECTIONS, answer_seconds=limits.WRITE_WAIT_SECONDS_MAX + 5,
         outage_seconds=limits.DRILL_OUTAGE_SECONDS_MAX, year=time.gmtime().tm_year,

@@ -1,4 +1,4 @@
-"""Groups of roles that the permission matrix is made of (domain: what each role may do)."""
+"""Groups of roles that the permission matrix is made of; what each may read and write: interactions/authorize.py."""
 
 from __future__ import annotations
 
