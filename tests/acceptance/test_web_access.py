@@ -31,6 +31,7 @@ EXPECTED = {
     ("POST", "/patients/new"): REGISTRARS,
     ("GET", "/patients/{patient_id}"): CHART_READERS,
     ("GET", "/patients/{patient_id}/safe"): CHART_READERS,
+    ("GET", "/patients/{patient_id}/proof"): CHART_READERS,
     ("GET", "/patients/{patient_id}/history"): CHART_READERS,
     ("GET", "/patients/{patient_id}/history/{type}/{id}"): CHART_READERS,
     ("GET", "/patients/{patient_id}/correct"): REGISTRARS,

@@ -11,7 +11,11 @@ import pytest
 from web_client import KAMLA, Desk, open_node, written
 
 from nirantar.app.node import Node
+from nirantar.errors import ProofInvalid
 from nirantar.interactions.authorize import Caller
+from nirantar.tlog.merkle import leaf_hash
+from nirantar.tlog.note import Verifier
+from nirantar.tlog.proof import LogProof
 
 CLERK = Caller("staff:asha", "Asha Rao", "registration-clerk", "web:test")
 HOSTILE = "<script>alert('x')</script> '; DROP TABLE patient; -- ../../etc/passwd {{ 7*7 }}"
@@ -135,6 +139,22 @@ def test_the_record_says_when_the_vault_has_it(desk: Desk) -> None:
     assert "Copied to vault" in page
     # Jinja escapes the apostrophe.
     assert "not safe from this machine" in page
+
+
+def test_the_record_gives_a_proof_that_needs_only_the_nodes_key(desk: Desk) -> None:
+    """The downloaded file proves this very entry under the node's signature, and no other entry."""
+    record = desk.register()
+    desk.get(record)
+    answer = desk.request("GET", f"{record}/proof")
+    assert answer.status_code == 200
+    assert ".tlog-proof" in answer.headers["content-disposition"]
+    proof = LogProof.parse(answer.content)
+    reader, origin = desk.node.reader, desk.node.papers.origin
+    verifier = Verifier.parse(reader.origins()[origin])
+    leaf = leaf_hash(reader.entry(origin, proof.entry_index))
+    assert proof.verify(leaf, verifier).origin == origin
+    with pytest.raises(ProofInvalid):
+        proof.verify(leaf_hash(reader.entry(origin, proof.entry_index) + b" "), verifier)
 
 
 def test_a_correction_is_in_the_history_with_who_why_and_what(desk: Desk) -> None:

@@ -16,7 +16,7 @@ from nirantar.journal.reader import JournalReader
 from nirantar.tlog.checkpoint import Checkpoint
 from nirantar.tlog.merkle import inclusion_proof, leaf_hash
 from nirantar.tlog.note import Verifier
-from nirantar.tlog.proof import LogProof
+from nirantar.tlog.proof import PROOF_SUFFIX, LogProof
 from nirantar.tlog.tiles import TileHashReader
 
 
@@ -30,6 +30,11 @@ class ProvenVersion:
     checkpoint: Checkpoint
     vkey: str
     proof: bytes
+
+    @property
+    def file_name(self) -> str:
+        """What to call the file: node, entry, and the suffix that tlog-proof gives."""
+        return f"{self.origin.rpartition('/')[2]}-{self.entry_index}{PROOF_SUFFIX}"
 
 
 class Prove:

@@ -28,6 +28,7 @@ PAGES: Final = (
     Page("POST", "/patients/new", REGISTRARS, registering.submit),
     Page("GET", "/patients/{patient_id}", CHART_READERS, record.record),
     Page("GET", "/patients/{patient_id}/safe", CHART_READERS, record.safe),
+    Page("GET", "/patients/{patient_id}/proof", CHART_READERS, record.proof),
     Page("GET", "/patients/{patient_id}/history", CHART_READERS, history.of_patient),
     Page("GET", "/patients/{patient_id}/history/{type}/{id}", CHART_READERS, history.of_resource),
     Page("GET", "/patients/{patient_id}/correct", REGISTRARS, correcting.form),

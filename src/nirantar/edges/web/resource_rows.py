@@ -100,5 +100,6 @@ def words(value: object) -> str:
                 return str(value[name])
         if "coding" in value:
             return words(value["coding"][:1])
-        return str(value.get("code", value.get("reference", "")))
+        # A bare reference is an id: it tells a reader nothing.
+        return str(value.get("code", ""))
     return value if isinstance(value, str) else "" if value is None or isinstance(value, bool) else str(value)

@@ -49,6 +49,15 @@ def safe(desk: Desk, asked: Asked) -> Response:
     return JSONResponse(asdict(whereabouts(version, desk.doors.status())))
 
 
+def proof(desk: Desk, asked: Asked) -> Response:
+    """The tlog-proof file of the record's newest version, verified just now, for anybody to verify again."""
+    proven = desk.doors.prove.version(asked.caller, "Patient", asked.parts["patient_id"])
+    return Response(
+        proven.proof, media_type="text/plain; charset=utf-8",
+        headers={"content-disposition": f'attachment; filename="{proven.file_name}"'},
+    )
+
+
 def _identifiers(desk: Desk, patient: dict[str, Any]) -> list[tuple[str, str]]:
     """Identifiers other than the hospital's own: (what kind, value)."""
     return [
