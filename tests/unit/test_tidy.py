@@ -27,6 +27,12 @@ LONG_BECAUSE: Final = "Long because"
 VAGUE_NAMES: Final = frozenset({"util", "utils", "helper", "helpers", "common", "base", "manager", "misc"})
 SHIPPED_FOR_TESTS: Final = frozenset({"nirantar.host.simulated", "nirantar.store.memory"})
 """Fakes that ship, so that others can test against them; nothing in the program itself imports them."""
+PARTS_OF_A_FORMAT: Final = {
+    "nirantar.tlog.cosignature": "witnesses sign with it: readers of our checkpoints check it, a keeper makes it",
+    "nirantar.tlog.entry_bundle": "C2SP's form of published entries, which a monitor of our tiles reads",
+    "nirantar.fold.ownership": "who owns what, as data: the leases and desks that ask it are to come",
+}
+"""Complete and tested, but asked by no command yet, each with the reason to keep it. One that is reached leaves here."""
 
 COMMITTED: Final = (
     "*.md", "*.toml", "Makefile", ".ci/*", "src/**/*", "tests/**/*", "docs/**/*", "tools/*", "changes/*", "requirements/*",
@@ -155,7 +161,8 @@ def test_no_module_is_dead() -> None:
             waiting.extend(imported_by(paths[name], known))
             waiting.extend(known & {name.rpartition(".")[0]})
     packages = {module_name(path) for path in SOURCES if path.name == "__init__.py"}
-    none(f"{place(paths[name])} is reached by nothing" for name in known - reached - packages)
+    none(f"{place(paths[name])} is reached by nothing" for name in known - reached - packages - set(PARTS_OF_A_FORMAT))
+    none(f"{name} is reached: take it off the list" for name in reached & set(PARTS_OF_A_FORMAT))
 
 
 def test_a_long_file_says_why() -> None:
