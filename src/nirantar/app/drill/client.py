@@ -12,7 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from threading import Lock
@@ -23,6 +23,7 @@ from nirantar.app.drill.people import registration
 
 _JSON: Final = "application/fhir+json"
 _PAUSE_SECONDS: Final = 0.01
+_STATUS_SECONDS: Final = 0.2
 _COMPARE_TRIES: Final = 3
 _NO_ANSWER: Final = (OSError, HTTPException)
 _OUR_FAULT: Final = frozenset({400, 404, 412, 422})
@@ -91,6 +92,7 @@ class Tally:
         self.acknowledged = 0
         self.resumed = 0
         self.refused = 0
+        self.last_refusal = ""
         self.first_write_at: float | None = None
         self.vault_confirmed = 0
         self.answered_at = time.monotonic()
@@ -105,10 +107,17 @@ class Tally:
                 self.resumed += 1
                 self.first_write_at = self.first_write_at or self.answered_at
 
-    def refuse(self) -> None:
+    def refuse(self, why: str) -> None:
         """Count one request without success."""
         with self._turn:
             self.refused += 1
+            self.last_refusal = why
+
+    def write(self, status: str) -> None:
+        """Leave what was counted in a file for whoever started the client."""
+        _write_json(status, {
+            "acknowledged": self.acknowledged, "refused": self.refused, "last_refusal": self.last_refusal,
+        })
 
     def silent_seconds(self) -> float:
         """Seconds since the last acknowledged write."""
@@ -142,9 +151,9 @@ def _insist(line: Line, number: int, body: bytes, settings: Assignment, tally: T
             if status in _OUR_FAULT:
                 raise RuntimeError(f"the server answers {status}: {answer.decode()}")
             line.hang_up()
-        except _NO_ANSWER:
-            pass
-        tally.refuse()
+            tally.refuse(f"{status} {answer.decode()}")
+        except _NO_ANSWER as failure:
+            tally.refuse(type(failure).__name__)
         time.sleep(_PAUSE_SECONDS)
     return None
 
@@ -174,7 +183,7 @@ def watch(settings: Assignment, tally: Tally, workers: Sequence[Future[None]]) -
                     answers += 1
         except _NO_ANSWER:
             pass
-        _write_json(settings.status, {"acknowledged": tally.acknowledged, "refused": tally.refused})
+        tally.write(settings.status)
         time.sleep(_PAUSE_SECONDS)
     return None
 
@@ -246,6 +255,8 @@ def main(settings_path: str) -> None:
     with ThreadPoolExecutor(settings.connections) as pool:
         workers = [pool.submit(write_without_pause, number, settings, tally) for number in range(settings.connections)]
         first_read_at = watch(settings, tally, workers)
+        while wait(workers, timeout=_STATUS_SECONDS).not_done:
+            tally.write(settings.status)
         for worker in workers:
             worker.result()
     writes = compare_all(settings)
