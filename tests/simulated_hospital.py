@@ -9,14 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from random import Random
 from typing import Any
-
-import apsw
 
 from nirantar.app.founding import found_hospital, publish, write_directory
 from nirantar.app.node import Node
@@ -135,8 +133,7 @@ class SimulatedHospital:
                 if random.random() < 0.2:
                     host.set_wall_us(host.now_us() + random.choice((-_DAY_US, -2_000_000, -1, _DAY_US, 30 * _DAY_US)))
                 if random.random() < 0.05:
-                    with suppress(apsw.FullError):  # APSW tells of a checkpoint at closing that SQLite gives up in silence
-                        node.close()
+                    node.close()
                     node = self._open()
         host.disk.capacity_bytes = None
         self.trace.append(f"life ended at {host.disk.operations}, dead={host.disk.dead}, {len(self.acknowledged)} acks")
