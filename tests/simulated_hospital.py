@@ -22,7 +22,7 @@ from nirantar.app.recovering import recover
 from nirantar.app.vaults import open_vault
 from nirantar.app.verifying import verify_node
 from nirantar.continuity.vault_witness import covered
-from nirantar.errors import Conflict, InvalidInput, NotFound
+from nirantar.errors import Conflict, DiskFull, FsyncFailed, InvalidInput, NotFound, VaultUnavailable
 from nirantar.fhir.transaction_bundle import Operation
 from nirantar.host.simulated import SimulatedHost
 from nirantar.interactions.authorize import Caller
@@ -69,17 +69,24 @@ class Acknowledged:
 
 @dataclass
 class SimulatedHospital:
-    """The hospital of one seed. `view_lies`: every fsync of the view's files reports success and does nothing."""
+    """The hospital of one seed. `view_lies`: every fsync of the view's files reports success and does nothing.
+    `fsync_fails`: now and then the disk refuses one, after which nothing may be acknowledged. `disk_fills`: now and
+    then there is hardly any room, and later there is again."""
 
     seed: int
     view_lies: bool = False
+    fsync_fails: bool = False
+    disk_fills: bool = False
     mutation: Mutation | None = None
     trace: list[str] = field(default_factory=list)
     acknowledged: dict[str, Acknowledged] = field(default_factory=dict)
     damaged_views: int = 0
+    full_disks: int = 0
+    refused_fsyncs: int = 0
 
     def __post_init__(self) -> None:
         self._random = Random(f"{self.seed}/requests")
+        self._trouble = Random(f"{self.seed}/trouble")
         self._host = SimulatedHost(self.seed)
         self._sent: list[Request] = []
         self._seen: tuple[int, bytes] = (0, b"")
@@ -106,17 +113,20 @@ class SimulatedHospital:
         try:
             yield
         except Exception as broken:
-            raise AssertionError(f"seed={self.seed} view_lies={self.view_lies}: {broken!r}") from broken
+            modes = [name for name in ("view_lies", "fsync_fails", "disk_fills") if getattr(self, name)]
+            raise AssertionError(f"seed={self.seed} {' '.join(modes)}: {broken!r}") from broken
 
     # --- a life --------------------------------------------------------------------------------------------------------
 
     def _live(self) -> None:
         host, random = self._host, self._random
         host.disk.lies = lambda path: self.view_lies and path.name.startswith("view.db")
+        host.disk.fails = self._fails
         host.disk.crash_at = host.disk.operations + random.randrange(1, 600)
         with host.until_crash():
             node = self._open()
             for _ in range(random.randrange(4, 20)):
+                self._fill_or_free(node)
                 self._batch(node)
                 if random.random() < 0.3:
                     node.sealer.step()
@@ -125,14 +135,38 @@ class SimulatedHospital:
                 if random.random() < 0.05:
                     node.close()
                     node = self._open()
+        host.disk.capacity_bytes = None
         self.trace.append(f"life ended at {host.disk.operations}, dead={host.disk.dead}, {len(self.acknowledged)} acks")
 
+    def _fails(self, path: Path) -> bool:
+        """Whether this fsync is refused. The founding papers are durable already."""
+        refused = self.fsync_fails and self._trouble.random() < 0.01
+        self.refused_fsyncs += refused
+        return refused
+
+    def _fill_or_free(self, node: Node) -> None:
+        """Take the room away, or give it back; then everything that was acknowledged is to be read again."""
+        disk = self._host.disk
+        if disk.capacity_bytes is None:
+            if self.disk_fills and self._trouble.random() < 0.4:
+                disk.capacity_bytes = disk.used_bytes + self._trouble.choice((0, 5_000, 20_000, 60_000))
+        elif self._trouble.random() < 0.5:
+            disk.capacity_bytes = None
+            self._batch(node)
+            if not disk.dead:
+                self._check_view(node)
+
     def _open(self) -> Node:
-        node = Node(self._host, NODE)
+        try:
+            node = Node(self._host, NODE)
+        except FsyncFailed as failure:
+            self._host.exit(str(failure))
+        except DiskFull:
+            self._host.disk.capacity_bytes = None
+            node = Node(self._host, NODE)
         # Checkpoints are rare in a short life; here they come often, so that crashes fall into them as well.
         pages = self._random.randrange(3, 60)
-        for connection in (node.journal.connection, node.view._connection):
-            connection.pragma("wal_autocheckpoint", pages)
+        node.journal.write_ahead_log.pages_max = node.view.write_ahead_log.pages_max = pages
         self._watch_readers(node)
         if self.mutation is not None:
             self.mutation(node)
@@ -171,6 +205,10 @@ class SimulatedHospital:
     def _hear(self, request: Request, future: Future[Outcome]) -> None:
         refusal = future.exception()
         if refusal is not None:
+            if isinstance(refusal, (DiskFull, VaultUnavailable)):
+                assert self.disk_fills or self.fsync_fails, f"{request.key} ended with {refusal!r}"
+                self.full_disks += isinstance(refusal, DiskFull)
+                return
             assert isinstance(refusal, (Conflict, NotFound, InvalidInput)), f"{request.key} ended with {refusal!r}"
             assert request.key not in self.acknowledged, f"the retry of {request.key} was refused: {refusal!r}"
             return

@@ -88,6 +88,15 @@ def open_view(host: Host, papers: Papers, path: Path) -> SqliteView:
     return view
 
 
+def open_credentials(host: Host, path: Path) -> Credentials:
+    """The tokens and sessions of this node; none where their file was damaged: they are issued again, patients wait."""
+    try:
+        return Credentials(host, path)
+    except Damaged:
+        remove_database(host, path)
+        return Credentials(host, path)
+
+
 def remove_database(host: Host, path: Path) -> None:
     """Delete a SQLite database and what SQLite keeps beside it."""
     for name in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
@@ -148,7 +157,7 @@ class Node:
         read = Read(self.view, self.access_log, self.reader.entry)
         self.digests = AccessDigests(settings.node, self.access_log, transact)
         grant = self.papers.roster.by_origin()[origin]
-        credentials = Credentials(host, directory / CREDENTIALS_FILE)
+        credentials = open_credentials(host, directory / CREDENTIALS_FILE)
         self._stack.callback(credentials.close)
         self.doors = Doors(
             transact=transact,

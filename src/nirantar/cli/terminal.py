@@ -1,7 +1,7 @@
 """How commands speak: progress on standard error, results on standard output, exit codes that mean something.
 
 0 all is well · 1 it ran and found damage or loss · 2 the input is wrong · 3 the directory, key or configuration is not
-usable · 4 something is unavailable now; try later · 70 a defect of ours.
+usable · 4 something is unavailable now; try later · 70 the disk broke a promise, or a defect of ours.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from nirantar.errors import Damaged, InvalidInput, NirantarError, NotFound, SetupError, Unavailable
+from nirantar.errors import Damaged, FsyncFailed, InvalidInput, NirantarError, NotFound, SetupError, Unavailable
+from nirantar.host.real import EXIT_BROKEN_PROMISE
 
 EXIT_DAMAGE: Final = 1
 EXIT_INPUT: Final = 2
@@ -29,6 +30,7 @@ out: Final = Console(highlight=False, soft_wrap=True, width=_WIDTH)
 err: Final = Console(stderr=True, highlight=False, soft_wrap=True)
 
 _EXIT_CODES: Final[tuple[tuple[type[NirantarError], int], ...]] = (
+    (FsyncFailed, EXIT_BROKEN_PROMISE),
     (Damaged, EXIT_DAMAGE),
     (SetupError, EXIT_SETUP),
     (NotFound, EXIT_SETUP),

@@ -63,6 +63,6 @@ class DiskErrors:
             return Damaged(f"Rows of {self._name} contradict each other ({error}); {self._advice}.")
         if isinstance(error, (apsw.ReadOnlyError, apsw.CantOpenError, apsw.PermissionsError)):
             return ReadOnly(f"The file of {self._name} cannot be written ({type(error).__name__}): who owns its disk?")
-        if isinstance(error, apsw.BusyError):
+        if isinstance(error, (apsw.BusyError, apsw.LockedError)):
             return Overloaded(f"{self._name.capitalize()} is locked by another connection; try again in a moment.")
         return None

@@ -223,7 +223,8 @@ class SimulatedDisk:
     def write(self, file: SimulatedFile, data: bytes, offset: int) -> None:
         """Write within or at the end of a file. OSError ENOSPC beyond `capacity_bytes`; nothing is written then."""
         growth = max(0, offset + len(data) - len(file.content))
-        if growth and self.capacity_bytes is not None and self.used_bytes + growth > self.capacity_bytes:
+        full = self.capacity_bytes is not None and self.used_bytes + growth > self.capacity_bytes
+        if growth and full and not self._discarded:
             self._require_power()
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._step(lambda: file.change(_Write(offset, data)))
@@ -234,14 +235,14 @@ class SimulatedDisk:
 
     def sync(self, path: Path, file: SimulatedFile) -> None:
         """fsync of a file that was opened as `path`. OSError EIO where `fails` says so."""
-        if self.fails(path):
+        if not self._discarded and self.fails(path):
             self._step(file.fail_sync)
             raise OSError(errno.EIO, os.strerror(errno.EIO), os.fspath(path))
         self._step((lambda: None) if self.lies(path) else file.sync)
 
     def sync_directory(self, path: Path) -> None:
         """fsync of a directory: its names are durable, the files behind them are not by this."""
-        if self.fails(path):
+        if not self._discarded and self.fails(path):
             self._step(lambda: None)
             raise OSError(errno.EIO, os.strerror(errno.EIO), os.fspath(path))
         self._step((lambda: None) if self.lies(path) else lambda: self._settle(path))

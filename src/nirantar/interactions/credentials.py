@@ -8,6 +8,8 @@ begins with none. Only SHA-256 hashes of the 256-bit secrets are stored; staff a
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -15,11 +17,13 @@ from threading import Lock
 from typing import Final, Literal
 
 from nirantar import limits
-from nirantar.errors import InvalidInput, NotSignedIn
+from nirantar.errors import DiskFull, FsyncFailed, InvalidInput, NotSignedIn
+from nirantar.host.disk_errors import DiskErrors
 from nirantar.host.port import Host
 from nirantar.interactions.authorize import ROLES, Caller
 
 CREDENTIALS_FILE: Final = "credentials.db"
+_DISK: Final = DiskErrors("the credentials", "move it away, and sign in or ask for tokens again")
 _SECRET_BYTES: Final = 32
 _CACHE_US: Final = 2_000_000
 _CACHE_MAX: Final = 4_096
@@ -39,12 +43,22 @@ class _Held:
 
 
 class Credentials:
-    """Issues, checks and withdraws. Checks are remembered for two seconds, so a withdrawn secret works no longer."""
+    """Issues, checks and withdraws. Checks are remembered for two seconds, so a withdrawn secret works no longer.
+
+    All raise Damaged where the file is not what SQLite wrote, and DiskFull where something is to be written; a failed
+    fsync ends the process.
+    """
 
     def __init__(self, host: Host, path: Path) -> None:
         self._host = host
-        self._connection = host.database(path)
-        self._connection.execute(_SCHEMA)
+        with _DISK:
+            self._connection = host.database(path)
+        try:
+            with _DISK:
+                self._connection.execute(_SCHEMA)
+        except BaseException:
+            self._connection.close()
+            raise
         self._turn = Lock()
         self._cache: dict[bytes, _Held] = {}
 
@@ -72,13 +86,13 @@ class Credentials:
     def withdraw(self, secret: str) -> None:
         """End a session or token at once."""
         hash = sha256(secret.encode()).digest()
-        with self._turn:
+        with self._at_disk():
             self._connection.execute("DELETE FROM credential WHERE hash = ?", (hash,))
             self._cache.pop(hash, None)
 
     def withdraw_actor(self, actor: str) -> None:
         """End every session and token of an actor."""
-        with self._turn:
+        with self._at_disk():
             self._connection.execute("DELETE FROM credential WHERE actor = ?", (actor,))
             self._cache.clear()
 
@@ -86,10 +100,19 @@ class Credentials:
         """Release the database."""
         self._connection.close()
 
+    @contextmanager
+    def _at_disk(self) -> Iterator[None]:
+        """One statement or transaction at a time, its errors as errors.py has them."""
+        try:
+            with self._turn, _DISK:
+                yield
+        except FsyncFailed as failure:
+            self._host.exit(f"{failure} What the disk holds is unknown, so the node stops; start it again.")
+
     def _issue(self, kind: str, caller: Caller, valid_us: int) -> str:
         secret = urlsafe_b64encode(self._host.random_bytes(_SECRET_BYTES)).rstrip(b"=").decode()
         now_us = self._host.now_us()
-        with self._turn, self._connection:
+        with self._at_disk(), self._connection:
             self._connection.execute("DELETE FROM credential WHERE expires_us < ?", (now_us,))
             self._connection.execute(
                 "INSERT INTO credential VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -99,7 +122,7 @@ class Credentials:
         return secret
 
     def _look_up(self, kind: str, hash: bytes, now_us: int) -> _Held:
-        with self._turn:
+        with self._at_disk():
             row = self._connection.execute(
                 "SELECT actor, name, role, workstation, used_us, expires_us FROM credential WHERE hash = ? AND kind = ?",
                 (hash, kind),
@@ -110,7 +133,9 @@ class Credentials:
                 what = "token" if kind == "token" else "session"
                 raise NotSignedIn(f"This {what} is unknown, withdrawn or expired. Sign in again, or ask for a new one.")
             if now_us - row[4] > idle_us // 10:
-                self._connection.execute("UPDATE credential SET used_us = ? WHERE hash = ?", (now_us, hash))
+                # On a full disk people go on reading; a session is then not prolonged.
+                with suppress(DiskFull), _DISK:
+                    self._connection.execute("UPDATE credential SET used_us = ? WHERE hash = ?", (now_us, hash))
             if len(self._cache) >= _CACHE_MAX:
                 self._cache.clear()
             held = _Held(Caller(row[0], row[1], row[2], row[3]), row[5], now_us)

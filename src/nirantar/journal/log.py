@@ -13,10 +13,12 @@ from typing import Final
 
 import apsw
 
+from nirantar import limits
 from nirantar.errors import Damaged
 from nirantar.host.disk_errors import DiskErrors
 from nirantar.host.port import Host
 from nirantar.host.pragmas import set_pragma
+from nirantar.host.write_ahead_log import WriteAheadLog
 from nirantar.tlog.checkpoint import Checkpoint
 from nirantar.tlog.merkle import Frontier, leaf_hash, root
 from nirantar.tlog.note import Signer, Verifier
@@ -81,6 +83,7 @@ class JournalWriter:
         self._host = host
         self._signer = signer
         self._connection = open_for_writing(host, path)
+        self.write_ahead_log = WriteAheadLog(self._connection, limits.JOURNAL_WAL_PAGES_MAX, _OF_THE_JOURNAL)
         self._logs: dict[str, _Log] = {}
         self._origin = origin
         self._saved = Frontier()
@@ -162,6 +165,7 @@ class JournalWriter:
     def keep(self) -> None:
         """Make a transaction that only copied others' entries durable, ahead of the checkpoint that proves them."""
         self._execute("COMMIT")
+        self.write_ahead_log.settle()
 
     def commit(self) -> bytes:
         """Sign the own log's new head, make the batch durable, and return the signed checkpoint note.
@@ -178,6 +182,7 @@ class JournalWriter:
         self.put_checkpoint(log.origin, log.size, now_us, note)
         self._execute("COMMIT")
         log.signed_at_us = now_us
+        self.write_ahead_log.settle()
         return note
 
     def put_checkpoint(self, origin: str, tree_size: int, signed_at_us: int, note: bytes) -> None:
@@ -208,8 +213,11 @@ class JournalWriter:
         return None
 
     def close(self) -> None:
-        """Release the database."""
-        self._connection.close()
+        """Release the database, with as little in its write-ahead log as the disk allows. Raises FsyncFailed."""
+        try:
+            self.write_ahead_log.move()
+        finally:
+            self._connection.close()
 
     def _execute(self, sql: str, bindings: tuple[apsw.SQLiteValue, ...] = ()) -> None:
         with translated():

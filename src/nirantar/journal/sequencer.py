@@ -148,6 +148,8 @@ class Sequencer:
         batch = list(islice(self._waiting_members(), limits.BATCH_MEMBERS_MAX))
         if batch:
             self._run(batch)
+        else:
+            self._catch_up()
         return len(batch)
 
     def _waiting_members(self) -> Iterator[_Waiting]:

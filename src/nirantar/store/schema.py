@@ -20,7 +20,6 @@ LAYOUT: Final = 1
 """Raised with every change of the tables below; kept in SQLite's user_version."""
 
 _APPLICATION_ID: Final = 0x4E697261
-_WAL_PAGES_BEFORE_CHECKPOINT: Final = 4_000
 _WAL_BYTES_KEPT: Final = 64 * 1024 * 1024
 
 SEQUENCE_BITS: Final = 28
@@ -109,7 +108,6 @@ def set_up(connection: apsw.Connection, cache_bytes: int, *, writer: bool) -> No
     with translated():
         if writer:
             set_pragma(connection, "synchronous", 1)
-            set_pragma(connection, "wal_autocheckpoint", _WAL_PAGES_BEFORE_CHECKPOINT)
             set_pragma(connection, "journal_size_limit", _WAL_BYTES_KEPT)
         set_pragma(connection, "cache_size", -(cache_bytes // 1024))
         set_pragma(connection, "cell_size_check", 1)

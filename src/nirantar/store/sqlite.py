@@ -18,6 +18,7 @@ from nirantar import limits
 from nirantar.errors import DiskFull, Overloaded, Unavailable
 from nirantar.fold.grants import Grant
 from nirantar.host.port import Host
+from nirantar.host.write_ahead_log import WriteAheadLog
 from nirantar.journal.entry import Entry
 from nirantar.store.disk_errors import translated
 from nirantar.store.port import StoredVersion
@@ -46,6 +47,7 @@ class SqliteView:
             self._connection = host.database(path)
         try:
             set_up(self._connection, limits.VIEW_CACHE_BYTES, writer=True)
+            self.write_ahead_log = WriteAheadLog(self._connection, limits.VIEW_WAL_PAGES_MAX, translated())
         except BaseException:
             self._connection.close()
             raise
@@ -85,6 +87,7 @@ class SqliteView:
         """See the port."""
         self._uncommitted.close()
         self._execute("COMMIT")
+        self.write_ahead_log.settle()
 
     def roll_back(self) -> None:
         """See the port. Nothing to do where SQLite has undone the batch by itself, or none was begun."""
@@ -189,7 +192,10 @@ class SqliteView:
             if connection is not None:
                 connection.close()
         self._uncommitted.close()
-        self._connection.close()
+        try:
+            self.write_ahead_log.move()
+        finally:
+            self._connection.close()
 
     def _execute(self, sql: str) -> None:
         with translated():
