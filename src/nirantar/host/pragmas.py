@@ -43,3 +43,5 @@ def set_common(connection: apsw.Connection, *, read_only: bool) -> None:
     set_pragma(connection, "foreign_keys", 0)
     if not read_only:
         set_pragma(connection, "page_size", PAGE_BYTES)
+        # Savepoints keep what they may have to undo in a temporary file, unless it is told to be in memory.
+        set_pragma(connection, "temp_store", 2)

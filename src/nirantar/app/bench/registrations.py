@@ -44,7 +44,8 @@ def registrations(ground: Ground) -> Iterator[Figure]:
         NAME, "durable registrations, 64 waiting writers", done, "/s", floor,
         "≥ 1,000/s where one-row FULL commits reach 2,000/s",
         "One core: validation and indexing in Python share it between the writers; the disk waits for them.",
-        f"{registered:,} registrations of 3 resources (4 KB) in {seconds:.1f} s, {core_microseconds:,.0f} µs of a core each",
+        f"{registered:,} registrations of 3 resources (4 KB) in {seconds:.1f} s, "
+        f"{core_microseconds:,.0f} µs of a core each",
         (compared(done, "loop of one-row FULL commits", single),
          compared(done, f"bare group commit, {WRITERS} rows each", grouped)),
     )
