@@ -1,4 +1,4 @@
-"""What has one owner: the things that only one place's node may change while the hospital is split .
+"""What has one owner: the things that only one place's node may change while the hospital is split.
 
 Most of a record may be written anywhere, and concurrent edits are reconciled afterwards. A bed, a queue token or an
 accession number cannot be: two nodes that both give it out have made a mistake in the ward, not in a file. So each
