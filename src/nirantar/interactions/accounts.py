@@ -97,7 +97,7 @@ class Accounts:
             "passwordHash": hash, "active": account.active,
         }
         action = "change-account" if known else "create-account"
-        self._transact.submit_system_record(by, record, Purpose(action)).result(limits.WRITE_WAIT_SECONDS_MAX)
+        self._transact.system_record(by, record, Purpose(action))
 
     def get(self, login: str) -> Account:
         """One account. Raises NotFound."""

@@ -8,6 +8,7 @@ begins with none. Only SHA-256 hashes of the 256-bit secrets are stored; staff a
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -15,9 +16,10 @@ from threading import Lock
 from typing import Final, Literal
 
 from nirantar import limits
-from nirantar.errors import InvalidInput, NotSignedIn
+from nirantar.errors import DiskFull, InvalidInput, NotSignedIn
 from nirantar.host.port import Host
 from nirantar.interactions.authorize import ROLES, Caller
+from nirantar.store.disk_errors import translated
 
 CREDENTIALS_FILE: Final = "credentials.db"
 _SECRET_BYTES: Final = 32
@@ -46,7 +48,7 @@ class Credentials:
         self._connection = host.database(path)
         self._connection.execute(_SCHEMA)
         self._turn = Lock()
-        self._cache: dict[bytes, _Held] = {}
+        self._cache: dict[tuple[str, bytes], _Held] = {}
 
     def issue_token(self, role: str, name: str) -> str:
         """A bearer token for a system or script: 43 characters, valid TOKEN_DAYS. Raises InvalidInput."""
@@ -64,22 +66,25 @@ class Credentials:
     def check(self, kind: Literal["token", "session"], secret: str) -> Caller:
         """Whose secret this is. Raises NotSignedIn when it is unknown, withdrawn, expired or idle too long."""
         now_us, hash = self._host.now_us(), sha256(secret.encode()).digest()
-        held = self._cache.get(hash)
-        if held is None or now_us - held.checked_us > _CACHE_US or now_us > held.expires_us:
+        held = self._cache.get((kind, hash))
+        # A check from the future was made before the clock was set back: it says nothing.
+        if held is None or not 0 <= now_us - held.checked_us <= _CACHE_US or now_us > held.expires_us:
             held = self._look_up(kind, hash, now_us)
         return held.caller
 
     def withdraw(self, secret: str) -> None:
-        """End a session or token at once."""
+        """End a session or token at once. Raises DiskFull, as all that writes here does."""
         hash = sha256(secret.encode()).digest()
         with self._turn:
-            self._connection.execute("DELETE FROM credential WHERE hash = ?", (hash,))
-            self._cache.pop(hash, None)
+            with translated():
+                self._connection.execute("DELETE FROM credential WHERE hash = ?", (hash,))
+            self._forget(hash)
 
     def withdraw_actor(self, actor: str) -> None:
         """End every session and token of an actor."""
         with self._turn:
-            self._connection.execute("DELETE FROM credential WHERE actor = ?", (actor,))
+            with translated():
+                self._connection.execute("DELETE FROM credential WHERE actor = ?", (actor,))
             self._cache.clear()
 
     def close(self) -> None:
@@ -89,7 +94,7 @@ class Credentials:
     def _issue(self, kind: str, caller: Caller, valid_us: int) -> str:
         secret = urlsafe_b64encode(self._host.random_bytes(_SECRET_BYTES)).rstrip(b"=").decode()
         now_us = self._host.now_us()
-        with self._turn, self._connection:
+        with self._turn, translated(), self._connection:
             self._connection.execute("DELETE FROM credential WHERE expires_us < ?", (now_us,))
             self._connection.execute(
                 "INSERT INTO credential VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -106,13 +111,19 @@ class Credentials:
             ).fetchone()
             idle_us = limits.SESSION_IDLE_SECONDS * 1_000_000
             if row is None or now_us > row[5] or (kind == "session" and now_us - row[4] > idle_us):
-                self._cache.pop(hash, None)
+                self._forget(hash)
                 what = "token" if kind == "token" else "session"
                 raise NotSignedIn(f"This {what} is unknown, withdrawn or expired. Sign in again, or ask for a new one.")
             if now_us - row[4] > idle_us // 10:
-                self._connection.execute("UPDATE credential SET used_us = ? WHERE hash = ?", (now_us, hash))
+                # On a full disk reading goes on; the session then only looks idle sooner than it is.
+                with suppress(DiskFull), translated():
+                    self._connection.execute("UPDATE credential SET used_us = ? WHERE hash = ?", (now_us, hash))
             if len(self._cache) >= _CACHE_MAX:
                 self._cache.clear()
             held = _Held(Caller(row[0], row[1], row[2], row[3]), row[5], now_us)
-            self._cache[hash] = held
+            self._cache[kind, hash] = held
             return held
+
+    def _forget(self, hash: bytes) -> None:
+        for kind in ("token", "session"):
+            self._cache.pop((kind, hash), None)
