@@ -72,7 +72,7 @@ class AccessLog:
     def flush(self) -> None:
         """Write what waits, durably. Raises DiskFull (it then still waits) or FsyncFailed."""
         with self._flushing:
-            pending = [self._waiting[place] for place in range(len(self._waiting))]
+            pending = self._waiting.copy()  # in one step, so that others may go on noting
             if not pending:
                 return
             lines, chain, number = [], self._chain, self._lines
@@ -120,7 +120,7 @@ class AccessLog:
             if lines[-1]:
                 self._host.files.append(path, b"\n")
             for text in reversed(lines):
-                with suppress(msgspec.MsgspecError, UnicodeDecodeError, ValueError):
+                with suppress(msgspec.MsgspecError, ValueError, RecursionError):
                     line = _decode(text)
                     return bytes.fromhex(line.chain), line.n
         return START_OF_CHAIN, 0
@@ -153,7 +153,7 @@ def check_access_log(host: Host, directory: Path, *, digested: Iterable[tuple[in
 
 def _unchained(text: bytes) -> tuple[dict[str, Any], str | None]:
     """A line without its chain value, and that value; None when it is not a line."""
-    with suppress(msgspec.MsgspecError, UnicodeDecodeError, ValueError):
+    with suppress(msgspec.MsgspecError, ValueError, RecursionError):
         line = msgspec.json.decode(text)
         if isinstance(line, dict) and isinstance(line.get("chain"), str):
             return line, line.pop("chain")

@@ -47,6 +47,10 @@ ACTIONS_ACROSS_PATIENTS: Final = frozenset({"merge-patients", "unmerge-patients"
 
 _KEY_USED: Final = "This idempotency key belongs to another request, which is already done: use a new key."
 
+_FOUND_MOVED: Final = (
+    "This request is done already, but what its condition found then no longer matches: search for what you need."
+)
+
 _REQUEST_NAMESPACE: Final = UUID("5f0c7a1e-7c1b-5d3a-9d0e-2b6f4f6d1f10")
 
 
@@ -277,7 +281,7 @@ def _replayed(
             id = _match(state, operation.condition) or id
     version = state.read(operation.type, id)
     if version is None:
-        raise BusinessRule(_KEY_USED)
+        raise BusinessRule(_KEY_USED if operation.condition is None else _FOUND_MOVED)
     return OperationResult("unchanged", operation.type, id, version)
 
 
