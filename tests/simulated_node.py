@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from nirantar.interactions.read import Read
 from nirantar.interactions.transact import Transact
 from nirantar.journal.log import JournalWriter
 from nirantar.journal.reader import JournalReader
-from nirantar.journal.sequencer import Sequencer
+from nirantar.journal.sequencer import Member, Sequencer
 from nirantar.store.memory import MemoryView
 from nirantar.tlog.note import Signer
 
@@ -86,6 +87,11 @@ class Confirmed:
         else:
             future.set_exception(self._failure)
         return future
+
+
+def in_one_batch(sequencer: Sequencer, members: Sequence[Member]) -> list[Future[Any]]:
+    """Run members as one commit batch in this thread; their futures are done."""
+    return sequencer.run_batch(members)
 
 
 def a_patient(family: str = "Sharma", **more: Any) -> dict[str, Any]:

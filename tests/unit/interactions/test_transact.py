@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from simulated_node import CLERK, INTEGRATION, Confirmed, SimulatedNode, a_patient, an_observation
+from simulated_node import CLERK, INTEGRATION, Confirmed, SimulatedNode, a_patient, an_observation, in_one_batch
 
 from nirantar import limits
 from nirantar.errors import (
@@ -247,7 +247,7 @@ def both_in_one_batch(node: SimulatedNode, operations: list[Operation]) -> list[
     node.sequencer.submit = lambda member: members.append(member)  # type: ignore[method-assign,return-value,assignment]
     for _ in range(2):
         node.transact.submit(INTEGRATION, operations, Purpose("test", idempotency_key="k"))
-    return [future.result() for future in node.sequencer.run_batch(members)]
+    return [future.result() for future in in_one_batch(node.sequencer, members)]
 
 
 def restarted(node: SimulatedNode) -> SimulatedNode:
