@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import msgspec
 import pytest
-from simulated_node import CLERK, DIRECTORY, IT, SimulatedNode
 
 from nirantar import limits
 from nirantar.errors import Forbidden, InvalidInput, NotFound, NotSignedIn, Overloaded
 from nirantar.interactions.accounts import ACCOUNT_TYPE, PASSWORD_CHARS_MIN, Account, Accounts
+from simulated_node import CLERK, DIRECTORY, IT, SimulatedNode
 
 PASSWORD = "seven tall pines"
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from simulated_node import CLERK, DIRECTORY, SimulatedNode
 
 from nirantar import limits
 from nirantar.errors import DiskFull, InvalidInput, NotSignedIn
 from nirantar.interactions.credentials import Credentials
+from simulated_node import CLERK, DIRECTORY, SimulatedNode
 
 SECOND_US = 1_000_000
 DAY_US = 86_400 * SECOND_US

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from simulated_node import BLOCK, INTEGRATION, UHID_SYSTEM, SimulatedNode, a_patient
 
 from nirantar.errors import BusinessRule
 from nirantar.fold.grants import NumberBlock
 from nirantar.interactions.numbers import Numbers, is_valid, with_check_digit
 from nirantar.interactions.operations import create
 from nirantar.interactions.transaction import Purpose
+from simulated_node import BLOCK, INTEGRATION, UHID_SYSTEM, SimulatedNode, a_patient
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from simulated_node import CLERK, INTEGRATION, IT, SimulatedNode, a_patient, an_observation
 
 from nirantar.errors import Forbidden, Gone, NotFound
 from nirantar.fhir.search_query import parse_query
@@ -13,6 +12,7 @@ from nirantar.interactions.accounts import Account
 from nirantar.interactions.operations import create, delete, update
 from nirantar.interactions.read import Read
 from nirantar.interactions.transaction import Purpose
+from simulated_node import CLERK, INTEGRATION, IT, SimulatedNode, a_patient, an_observation
 
 
 @pytest.fixture

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
-from simulated_node import CLERK, INTEGRATION, Confirmed, SimulatedNode, a_patient, an_observation, in_one_batch
 
 from nirantar import limits
 from nirantar.errors import (
@@ -31,7 +29,9 @@ from nirantar.interactions.authorize import Caller
 from nirantar.interactions.operations import create, delete, update
 from nirantar.interactions.transaction import Outcome, Purpose
 from nirantar.journal.entry import decode
+from nirantar.journal.sequencer import Sequencer
 from nirantar.store.port import StoredVersion
+from simulated_node import CLERK, INTEGRATION, Confirmed, SimulatedNode, a_patient, an_observation
 
 URN = "urn:uuid:0b0e3a3c-6f0e-4a53-9a8e-5a3f2f4c1d11"
 IDENTIFIER = {"system": "urn:x", "value": "1"}
@@ -242,12 +242,11 @@ def test_a_repeat_answers_as_the_first_call_did(request_name: str, when: str) ->
 
 def both_in_one_batch(node: SimulatedNode, operations: list[Operation]) -> list[Outcome]:
     """The same call twice, as members of one commit batch."""
-    members: list[Any] = []
     node.sequencer.stop()
-    node.sequencer.submit = lambda member: members.append(member)  # type: ignore[method-assign,return-value,assignment]
-    for _ in range(2):
-        node.transact.submit(INTEGRATION, operations, Purpose("test", idempotency_key="k"))
-    return [future.result() for future in in_one_batch(node.sequencer, members)]
+    node.transact._sequencer = node.sequencer = Sequencer(node.host, node.journal, node.view)
+    twice = [node.transact.submit(INTEGRATION, operations, Purpose("test", idempotency_key="k")) for _ in range(2)]
+    assert node.sequencer.step() == 2
+    return [future.result(0) for future in twice]
 
 
 def restarted(node: SimulatedNode) -> SimulatedNode:
@@ -327,18 +326,9 @@ def test_a_repeat_found_in_a_recovered_log_does_not_wait_for_the_vault() -> None
     with SimulatedNode(confirmations=vault) as node:
         first = write(node, create(a_patient()), key="k")
         assert first.appended is not None
-        node.transact._sequencer = Elsewhere(node)  # type: ignore[assignment]
+        node.transact._node = "opd-1-r1"
         assert write(node, create(a_patient()), key="k").replayed
         assert vault.asked == [0]
-
-
-class Elsewhere:
-    """The writer of the same node under the new name that recovery gives."""
-
-    origin = "nirantar.test/opd-1-r1"
-
-    def __init__(self, node: SimulatedNode) -> None:
-        self.submit = node.sequencer.submit
 
 
 def test_a_node_that_must_not_write_says_why(node: SimulatedNode) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from simulated_node import INTEGRATION, ORIGIN, SimulatedNode, a_patient, in_one_batch
 
 from nirantar.errors import BusinessRule, ReadOnly
 from nirantar.host.times import instant
@@ -16,6 +15,7 @@ from nirantar.journal.entry import Entry, Hlc, decode, encode
 from nirantar.journal.log import Appended
 from nirantar.journal.sequencer import Sequencer, Turn
 from nirantar.tlog.note import Signer
+from simulated_node import INTEGRATION, ORIGIN, SimulatedNode, a_patient, in_one_batch
 
 OTHER = "nirantar.test/lab"
 HOUR_US = 3_600_000_000
