@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from serving_node import READY_SECONDS_MAX, Client, failing_fsync, found_site, serving
-
 from nirantar.app.verifying import verify_node
 from nirantar.host.real import EXIT_BROKEN_PROMISE
+from serving_node import READY_SECONDS_MAX, Client, failing_fsync, found_site, serving
 
 FSYNCS_THAT_WORK = 25
 

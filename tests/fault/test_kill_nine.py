@@ -6,11 +6,10 @@ import time
 from pathlib import Path
 from random import Random
 
-from serving_node import Client, Site, found_site, serving
-
 from nirantar.app.recovering import recover
 from nirantar.app.vaults import open_vault
 from nirantar.app.verifying import verify_node
+from serving_node import Client, Site, found_site, serving
 
 KILLS = 20
 SEED = 20_221_123

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from simulated_hospital import Mutation, SimulatedHospital
 
 from nirantar.app.node import Node
 from nirantar.journal import log
+from simulated_hospital import Mutation, SimulatedHospital
 
 SEEDS = range(50)
 MUTANT_SEEDS = range(20)

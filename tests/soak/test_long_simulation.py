@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from simulated_hospital import SimulatedHospital
 
 pytestmark = pytest.mark.soak

@@ -82,12 +82,17 @@ def read(host: Host, directory: Path) -> Configuration:
 def check(configuration: Configuration) -> None:
     """Raise ConfigInvalid for values that fit their type but not their purpose."""
     check_node_name(configuration.node)
-    if not 0 <= configuration.port <= 65_535:
-        raise ConfigInvalid(f"port = {configuration.port}: a port is 0 to 65535.")
+    check_port(configuration.port)
     if not configuration.vaults and configuration.durability == "vault":
         raise ConfigInvalid('durability = "vault" needs at least one vault.')
     if not configuration.uhid_system:
         raise ConfigInvalid("uhid_system is empty: patient numbers need a system to be told apart.")
+
+
+def check_port(port: int) -> None:
+    """Raise ConfigInvalid for what is no TCP port that can be named beforehand."""
+    if not 1 <= port <= 65_535:
+        raise ConfigInvalid(f"port = {port}: a port is 1 to 65535.")
 
 
 def check_node_name(name: str) -> None:
@@ -103,4 +108,4 @@ def check_node_name(name: str) -> None:
 
 def _toml(value: object) -> str:
     """A value as TOML; its strings and lists of strings are written as JSON writes them."""
-    return msgspec.json.encode(value).decode()
+    return msgspec.json.encode(value).decode().replace("\x7f", "\\u007f")

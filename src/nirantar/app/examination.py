@@ -63,18 +63,24 @@ def _versions() -> Iterator[Observation]:
 
 
 def _permissions(host: Host, papers: Papers) -> Iterator[Observation]:
+    private = True
     for path, allowed in ((papers.directory, 0o700), (papers.directory / NODE_KEY_FILE, 0o600)):
         mode = stat.S_IMODE(path.stat().st_mode)
         if mode & ~allowed:
+            private = False
             yield Observation("permissions", "bad", f"{path} is open to others ({mode:o}): chmod {allowed:o} {path}")
     if os.geteuid() == 0:
         yield Observation("user", "caution", "Run the node as a user of its own, not as root (init --systemd-unit-out).")
     for path in host.files.walk(papers.directory):
-        if path.suffix == ".db" or host.files.size(path) > SMALL_FILE_BYTES:
-            continue
-        if SECRET_MARK in host.files.read(path):
-            yield Observation("identity", "bad", f"{path} holds a recovery identity. Take it away from this machine.")
-    yield Observation("permissions", "good", "Keys and records are readable by this user only")
+        # What a serving node removes meanwhile holds no identity.
+        with suppress(FileNotFoundError):
+            small = ".db" not in path.name and host.files.size(path) <= SMALL_FILE_BYTES
+            if small and SECRET_MARK in host.files.read(path):
+                yield Observation(
+                    "identity", "bad", f"{path} holds a recovery identity. Take it away from this machine."
+                )
+    if private:
+        yield Observation("permissions", "good", "Keys and records are readable by this user only")
 
 
 def _disk(host: Host, directory: Path) -> Iterator[Observation]:
@@ -93,7 +99,7 @@ def _journal(host: Host, papers: Papers) -> tuple[int, dict[str, int]]:
         for origin in reader.origins():
             sizes[origin] = size = reader.size(origin)
             # What is damaged is for `verify` to name; here only the newest time is wanted.
-            with suppress(Damaged):
+            with suppress(Damaged, ValueError):
                 entry = decode(reader.entry(origin, size - 1), origin, size - 1) if size else None
                 if entry is not None:
                     newest_us = max(newest_us, from_instant(entry.recorded_at))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,11 +13,12 @@ from nirantar.app import configuration
 from nirantar.app.configuration import Configuration
 from nirantar.continuity import guard
 from nirantar.continuity.identity import RecoveryIdentity
-from nirantar.errors import NotFound, SetupError
+from nirantar.errors import Conflict, NotFound, SetupError, VaultUnavailable
 from nirantar.fold.founding import FOUNDING_VERSION, FoundingDocument, slug_of
 from nirantar.fold.grants import Grant
 from nirantar.fold.roster import Roster, next_block
 from nirantar.host.port import Host
+from nirantar.journal.log import JOURNAL_FILE, JournalWriter
 from nirantar.tlog.note import Signer, Verifier
 from nirantar.vault.encryption import new_identity
 from nirantar.vault.keys import HOSPITAL_KEY, RosterKey
@@ -80,7 +82,10 @@ def name_node(
 
 
 def write_directory(host: Host, directory: Path, founded: Founded) -> None:
-    """Write the node's files, and bind the directory to this machine. FileExistsError when there is a node already."""
+    """Write the node's files, and bind the directory to this machine. FileExistsError when there is a node already.
+
+    The journal is made here, so that one that is missing later was lost, and is never begun again.
+    """
     files = host.files
     files.make_directory(directory / "keys")
     files.put_new(directory / NODE_KEY_FILE, founded.signer.skey.encode() + b"\n", mode=0o400)
@@ -88,6 +93,7 @@ def write_directory(host: Host, directory: Path, founded: Founded) -> None:
     files.put_new(directory / ROSTER_FILE, founded.roster_note, mode=0o640)
     configuration.write(host, directory, founded.configuration)
     guard.bind(host, directory / GENERATION_FILE)
+    JournalWriter(host, directory / JOURNAL_FILE, founded.signer.name, founded.signer).close()
 
 
 def require_empty(host: Host, directory: Path) -> None:
@@ -98,10 +104,20 @@ def require_empty(host: Host, directory: Path) -> None:
 
 
 def publish(vault: Vault, founded_document: FoundingDocument, roster: Roster, roster_note: bytes) -> None:
-    """Put what recovery starts from into a vault; nothing happens when it is there. Raises Conflict when the vault
-    belongs to another hospital or another roster has this serial."""
-    vault.put_new(HOSPITAL_KEY, founded_document.encode())
+    """Put what recovery starts from into a vault; nothing happens when it is there. Raises SetupError when the vault
+    belongs to another hospital, Conflict when another roster has this serial."""
+    try:
+        vault.put_new(HOSPITAL_KEY, founded_document.encode())
+    except Conflict:
+        raise SetupError(f"{vault.location} belongs to another hospital. Choose an empty vault.") from None
     vault.put_new(str(RosterKey(roster.serial)), roster_note)
+
+
+def require_no_hospital(vault: Vault) -> None:
+    """Raise SetupError unless `vault` is free for a new hospital, or not there yet."""
+    with suppress(NotFound, VaultUnavailable):
+        vault.get(HOSPITAL_KEY)
+        raise SetupError(f"{vault.location} belongs to a hospital already. Choose an empty vault.")
 
 
 def read_published(vault: Vault, authority: Verifier) -> tuple[FoundingDocument, Roster]:

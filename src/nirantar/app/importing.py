@@ -15,7 +15,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
-from nirantar.errors import InvalidInput, NirantarError, NotFound
+from nirantar import limits
+from nirantar.errors import Conflict, InvalidInput, LimitExceeded, NotFound
 from nirantar.fhir import json
 from nirantar.fhir.transaction_bundle import Operation, parse_transaction
 from nirantar.host.port import Host
@@ -26,6 +27,7 @@ from nirantar.interactions.transaction import Outcome, Purpose
 
 IMPORTER: Final = Caller("operator:import", "Import", "integration", "terminal")
 IN_FLIGHT_MAX: Final = 64
+_READ_BYTES: Final = 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -54,7 +56,8 @@ def import_files(
     """Import every .json and .ndjson file of `paths` (files, or directories with their subdirectories).
 
     A piece that is refused is reported with its sentence and does not stop the rest. Raises NotFound for a path that
-    is not there, Unavailable when the node cannot write.
+    is not there, Unavailable when the node cannot write now, Damaged when it cannot trust its own files: what was taken
+    in stays, and the import is repeated later.
     """
     files = list(_files(host, paths))
     report = ImportReport(files=len(files))
@@ -70,7 +73,7 @@ def import_files(
         settle(IN_FLIGHT_MAX - 1)
         try:
             in_flight.append((piece, transact.submit(IMPORTER, piece.operations, Purpose("import", idempotency_key=piece.key))))
-        except InvalidInput as reason:
+        except (InvalidInput, NotFound) as reason:
             report.rejected.append((piece.place, str(reason)))
 
     for number, path in enumerate(files):
@@ -100,22 +103,39 @@ def _files(host: Host, paths: Sequence[Path]) -> Iterator[Path]:
 
 
 def _pieces(host: Host, path: Path, report: ImportReport) -> Iterator[_Piece]:
-    data = host.files.read(path)
-    if path.suffix != ".ndjson":
-        lines = [(path.name, data)]
-    else:
-        lines = [(f"{path.name}:{number}", line) for number, line in enumerate(data.split(b"\n"), 1) if line.strip()]
-    for place, text in lines:
+    for place, text in _texts(host, path):
         try:
+            if len(text) > limits.REQUEST_BYTES_MAX:
+                raise LimitExceeded(f"It is longer than REQUEST_BYTES_MAX ({limits.REQUEST_BYTES_MAX} bytes).")
             yield _Piece(place, sha256(text).hexdigest(), _operations(json.decode(text)))
         except InvalidInput as reason:
             report.rejected.append((place, str(reason)))
 
 
+def _texts(host: Host, path: Path) -> Iterator[tuple[str, bytes]]:
+    """(place, JSON) of each piece of a file, in bounded memory: what is too long is cut just beyond the bound."""
+    if path.suffix != ".ndjson":
+        yield path.name, host.files.read(path, 0, limits.REQUEST_BYTES_MAX + 1)
+        return
+    number, start, rest = 1, 0, b""
+    while data := host.files.read(path, start, _READ_BYTES):
+        start += len(data)
+        *lines, rest = (rest + data).split(b"\n")
+        rest = rest[: limits.REQUEST_BYTES_MAX + 1]
+        for line in lines:
+            if line.strip():
+                yield f"{path.name}:{number}", line
+            number += 1
+    if rest.strip():
+        yield f"{path.name}:{number}", rest
+
+
 def _operations(resource: Any) -> tuple[Operation, ...]:
     if not isinstance(resource, dict):
         raise InvalidInput("It is JSON, but not a FHIR resource.")
-    if resource.get("resourceType") == "Bundle" and resource.get("type") == "transaction":
+    if resource.get("resourceType") == "Bundle" and resource.get("type") in ("transaction", "batch"):
+        if resource["type"] == "batch":
+            raise InvalidInput("A batch Bundle is not taken in: make it a transaction, or one resource a line.")
         return parse_transaction(resource).operations
     return (update(resource),) if "id" in resource else (create(resource),)
 
@@ -126,10 +146,7 @@ def _settle(report: ImportReport, piece: _Piece, future: Future[Outcome], later:
     except NotFound:
         later.append(piece)
         return
-    except InvalidInput as reason:
-        report.rejected.append((piece.place, str(reason)))
-        return
-    except NirantarError as reason:
+    except (InvalidInput, Conflict) as reason:
         report.rejected.append((piece.place, str(reason)))
         return
     report.transactions += 1

@@ -13,7 +13,7 @@ from nirantar.app.configuration import Configuration
 from nirantar.app.founding import FOUNDING_FILE, GENERATION_FILE, NODE_KEY_FILE, ROSTER_FILE, UHID, publish
 from nirantar.app.vaults import open_vault
 from nirantar.continuity import guard
-from nirantar.continuity.digests import AccessDigests
+from nirantar.continuity.digests import AccessDigests, journalled
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
 from nirantar.continuity.sealing import Sealer
 from nirantar.continuity.vault_witness import VaultWitness
@@ -155,7 +155,9 @@ class Node:
             confirmations=self.sealer if self.vaults else None, durability=settings.durability,
         )
         read = Read(self.view, self.access_log, self.reader.entry)
-        self.digests = AccessDigests(settings.node, self.access_log, transact)
+        self.digests = AccessDigests(
+            settings.node, self.access_log, transact, next(journalled(self.view, settings.node), None)
+        )
         grant = self.papers.roster.by_origin()[origin]
         credentials = open_credentials(host, directory / CREDENTIALS_FILE)
         self._stack.callback(credentials.close)

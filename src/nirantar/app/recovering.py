@@ -6,9 +6,11 @@ This is the full replay: every segment is read, decrypted, hashed and compared w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -20,7 +22,7 @@ from nirantar.app.node import VIEW_FILE, open_view, read_papers
 from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
 from nirantar.continuity.vault_reading import LogReading, Step, read_attachment, read_log
-from nirantar.errors import Finding, SetupError
+from nirantar.errors import EntryDamaged, Finding, IdentityWrong, SetupError
 from nirantar.fold.grants import Grant
 from nirantar.fold.roster import Roster
 from nirantar.host.port import Host
@@ -30,6 +32,7 @@ from nirantar.journal.entry import attachments_in, decode
 from nirantar.journal.log import JOURNAL_FILE, JournalWriter
 from nirantar.journal.reader import JournalReader
 from nirantar.tlog.note import Signer, Verifier
+from nirantar.vault.encryption import recipient_of
 from nirantar.vault.port import Vault
 
 _PROGRESS_ENTRIES = 256
@@ -77,6 +80,8 @@ def recover(
     stop_us = None if at is None else parse_time(at)
     authority = Verifier.parse(identity.authority.vkey)
     document, before = read_published(vaults[0], authority)
+    if recipient_of(identity.age_identity) not in document.recipients:
+        raise IdentityWrong(f"The age identity in the file is not one that {document.name} seals its vault to.")
     started_us = host.monotonic_us()
     settings = Configuration(
         node=node or _new_name(before), vaults=list(vault_uris), uhid_system=f"urn:nirantar:{document.slug}:uhid"
@@ -84,11 +89,17 @@ def recover(
     check(settings)
     signer = new_signer(host, document, before, settings.node)
     host.files.make_directory(directory)
-    readings, stops = _fill_journal(host, vaults, identity, directory, before, signer, stop_us, reading)
-    after = Roster(before.slug, before.serial, tuple(_revoke(each, readings, stops) for each in before.grants))
-    founded = name_node(document, after, identity.authority, settings, signer)
-    for vault in vaults:
-        publish(vault, document, founded.roster, founded.roster_note)
+    try:
+        readings, stops = _fill_journal(host, vaults, identity, directory, before, signer, stop_us, reading)
+        after = Roster(before.slug, before.serial, tuple(_revoke(each, readings, stops) for each in before.grants))
+        founded = name_node(document, after, identity.authority, settings, signer)
+        for vault in vaults:
+            publish(vault, document, founded.roster, founded.roster_note)
+    except BaseException:
+        # Nothing half done: the next attempt wants an empty directory.
+        for left in list(host.files.walk(directory)):
+            host.files.remove(left)
+        raise
     write_directory(host, directory, founded)
     read_us = host.monotonic_us()
     resources = _fold(host, directory, folding)
@@ -117,8 +128,10 @@ def parse_time(text: str) -> int:
 
 def _new_name(before: Roster) -> str:
     """A name for the recovered node: the oldest node's with -r and the number of the recovery."""
-    first = before.grants[0].node.partition("-r")[0]
-    return f"{first[:18]}-r{len(before.grants)}"
+    first = re.sub(r"-r[0-9]+$", "", before.grants[0].node)
+    taken = {grant.node for grant in before.grants}
+    names = (f"{first[:18]}-r{number}" for number in count(len(before.grants)))
+    return next(name for name in names if name not in taken)
 
 
 def _revoke(grant: Grant, readings: Mapping[str, LogReading], stops: Mapping[str, int]) -> Grant:
@@ -151,8 +164,8 @@ def _fill_journal(
                     fetch_attachments(vaults, attachments, one, step)
                     waiting_bytes += len(step.data)
                     if stop_us is not None and grant.origin not in stops:
-                        entry = decode(step.data, grant.origin, step.entry_index)
-                        if entry is not None and from_instant(entry.recorded_at) > stop_us:
+                        recorded_us = _recorded_us(step.data, grant.origin, step.entry_index)
+                        if recorded_us is not None and recorded_us > stop_us:
                             stops[grant.origin] = step.entry_index
                 if waiting_bytes > limits.BATCH_BYTES_MAX:
                     journal.keep()
@@ -165,6 +178,15 @@ def _fill_journal(
             journal.keep()
             progress(one.size, one.size)
     return readings, stops
+
+
+def _recorded_us(data: bytes, origin: str, entry_index: int) -> int | None:
+    """When an entry was recorded; None when it does not tell. Such an entry is not folded anyway."""
+    try:
+        entry = decode(data, origin, entry_index)
+        return None if entry is None else from_instant(entry.recorded_at)
+    except (EntryDamaged, ValueError):
+        return None
 
 
 def fetch_attachments(vaults: Sequence[Vault], attachments: Attachments, reading: LogReading, step: Step) -> None:

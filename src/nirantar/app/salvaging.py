@@ -20,9 +20,9 @@ from nirantar.app.node import Node, remove_database
 from nirantar.errors import Damaged, NirantarError, NotFound
 from nirantar.fhir import json
 from nirantar.host.port import Host
-from nirantar.interactions.authorize import Caller
+from nirantar.interactions.authorize import SYSTEM_TYPE_PREFIX, Caller
 from nirantar.interactions.operations import delete, update
-from nirantar.interactions.transaction import SYSTEM_TYPE_PREFIX, Purpose
+from nirantar.interactions.transaction import Purpose
 from nirantar.journal.entry import Entry, decode
 from nirantar.journal.log import JOURNAL_FILE
 from nirantar.journal.reader import JournalReader
@@ -151,7 +151,7 @@ def _enter(node: Node, item: SalvagedEntry, entry: Entry, renamed: dict[str, str
         if any(change.type.startswith(SYSTEM_TYPE_PREFIX) for change in entry.changes):
             record = msgspec.json.decode(entry.changes[0].resource_bytes or b"{}")
             record.pop("meta", None)
-            outcome = transact.submit_system_record(SALVAGER, record, purpose).result(limits.WRITE_WAIT_SECONDS_MAX)
+            outcome = transact.system_record(SALVAGER, record, purpose)
         else:
             operations = []
             for change in entry.changes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from typing import Literal
 
@@ -44,7 +45,9 @@ def node_app(node: Node, *, demo: DemoStrip | None = None, extra: tuple[BaseRout
 async def serve(
     app: Starlette, host: str, port: int, *, kind: ServerKind = "granian", stop: asyncio.Event, ready: Callable[[], None]
 ) -> None:
-    """Serve until `stop` is set. `ready` is called once the port is open. Raises OSError when it is taken."""
+    """Serve until `stop` is set. `ready` is called once the port is open. Raises OSError when it is taken, or the server
+    ends by itself."""
+    _require_free(host, port)
     if kind == "uvicorn":
         await _serve_uvicorn(app, host, port, stop, ready)
         return
@@ -52,7 +55,7 @@ async def serve(
     serving = asyncio.ensure_future(server.serve())
     await _wait_until_open(host, port, serving)
     ready()
-    await stop.wait()
+    await _until(stop, serving)
     server.stop()  # type: ignore[no-untyped-call]  # granian publishes no types for it
     await serving
 
@@ -64,9 +67,27 @@ async def _serve_uvicorn(
     serving = asyncio.ensure_future(server.serve())
     await _wait_until_open(host, port, serving)
     ready()
-    await stop.wait()
+    await _until(stop, serving)
     server.should_exit = True
     await serving
+
+
+def _require_free(host: str, port: int) -> None:
+    """Raise OSError unless the port can be had: the server would say so too late, after somebody else has answered."""
+    for family, kind, _, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+
+
+async def _until(stop: asyncio.Event, serving: asyncio.Future[None]) -> None:
+    """Return when `stop` is set; raise when the server ended before."""
+    stopping = asyncio.ensure_future(stop.wait())
+    await asyncio.wait((stopping, serving), return_when=asyncio.FIRST_COMPLETED)
+    if not stopping.done():
+        stopping.cancel()
+        await serving
+        raise OSError("The server ended by itself")
 
 
 async def _wait_until_open(host: str, port: int, serving: asyncio.Future[None]) -> None:

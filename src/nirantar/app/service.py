@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from pathlib import Path
 from typing import Final
@@ -23,7 +22,7 @@ RestartSec=1
 UMask=0077
 NoNewPrivileges=yes
 ProtectSystem=strict
-ReadWritePaths={directory}
+ReadWritePaths={quoted}
 ProtectHome=yes
 PrivateTmp=yes
 PrivateDevices=yes
@@ -43,5 +42,12 @@ WantedBy=multi-user.target
 
 def systemd_unit(directory: Path) -> bytes:
     """The unit's text for the node in `directory`, run by this very Python."""
-    command = shlex.join([sys.executable, "-m", "nirantar.cli", "serve", str(directory)])
-    return _UNIT.format(directory=directory, command=command).encode()
+    words = (sys.executable, "-m", "nirantar.cli", "serve", str(directory))
+    command = " ".join(_quoted(word).replace("$", "$$") for word in words)
+    return _UNIT.format(directory=directory, quoted=_quoted(str(directory)), command=command).encode()
+
+
+def _quoted(word: str) -> str:
+    """A word as systemd.syntax(7) reads it: in double quotes, with its specifiers taken literally."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{escaped}"'

@@ -11,8 +11,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import msgspec
-
 from nirantar.app.founding import read_published
 from nirantar.app.node import (
     ACCESS_LOG_DIRECTORY,
@@ -23,7 +21,7 @@ from nirantar.app.node import (
     read_papers,
     remove_database,
 )
-from nirantar.continuity.digests import ACCESS_DIGEST_TYPE
+from nirantar.continuity.digests import journalled
 from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
 from nirantar.continuity.vault_reading import LogReading, read_attachment, read_log
@@ -68,6 +66,9 @@ def verify_node(
     started_us = host.monotonic_us()
     papers = read_papers(host, directory)
     report = VerifyReport(str(directory))
+    if not host.files.exists(directory / JOURNAL_FILE):
+        report.findings.append(Finding("journal", f"{JOURNAL_FILE} is gone: recover the hospital from its vault", "lost"))
+        return report
     attachments = Attachments(host, directory / ATTACHMENTS_DIRECTORY)
     with closing(JournalReader(host, directory / JOURNAL_FILE)) as reader:
         total = sum(reader.size(origin) for origin in reader.origins())
@@ -190,18 +191,8 @@ def _fold(
 
 
 def _verify_access_log(host: Host, papers: Papers, fresh: SqliteView, report: VerifyReport) -> None:
-    report.findings += check_access_log(
-        host, papers.directory / ACCESS_LOG_DIRECTORY, digested=_journalled_digest(fresh, papers)
-    )
-
-
-def _journalled_digest(fresh: SqliteView, papers: Papers) -> tuple[int, str] | None:
-    with fresh.reader() as state:
-        version = state.read(ACCESS_DIGEST_TYPE, papers.configuration.node)
-    if version is None or version.resource is None:
-        return None
-    record = msgspec.json.decode(version.resource)
-    return record["lines"], record["chain"]
+    digested = list(journalled(fresh, papers.configuration.node))
+    report.findings += check_access_log(host, papers.directory / ACCESS_LOG_DIRECTORY, digested=digested)
 
 
 def _heal(host: Host, papers: Papers, report: VerifyReport) -> None:

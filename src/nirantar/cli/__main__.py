@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from cyclopts import App
+from cyclopts import App, CycloptsError
 
 from nirantar import __version__
 from nirantar.app.garbage import look_for_cycles_seldom
-from nirantar.cli.terminal import fail
-from nirantar.errors import NirantarError
+from nirantar.cli.terminal import EXIT_INPUT, fail
+from nirantar.errors import NirantarError, SetupError
 
 app = App(
     name="nirantar",
@@ -28,9 +28,14 @@ def main() -> None:
     """Run one command and end with its exit code."""
     look_for_cycles_seldom()
     try:
-        app(sys.argv[1:])
+        app(sys.argv[1:], exit_on_error=False)
+    except CycloptsError:
+        sys.exit(EXIT_INPUT)
     except NirantarError as error:
         fail(error)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        fail(SetupError(f"{where}{error.strerror or error}. Check the path and who may write there."))
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from nirantar.app.founding import found_hospital, publish, require_empty, write_directory
+from nirantar.app.founding import found_hospital, publish, require_empty, require_no_hospital, write_directory
 from nirantar.app.service import systemd_unit
 from nirantar.app.vaults import open_vault
 from nirantar.cli import terminal
@@ -60,12 +60,15 @@ def init(
     if host.files.exists(identity_path):
         raise SetupError(f"{identity_path} exists already; a recovery identity is never overwritten.")
     founded, identity = found_hospital(host, hospital, node, vaults=vault, durability=durability)
+    # What can be refused is refused before anything is written: a vault that was begun can never be begun again.
+    for uri in vault:
+        require_no_hospital(open_vault(host, uri))
+    host.files.make_directory(directory)
+    host.files.make_directory(identity_path.parent)
     vaults = [open_vault(host, uri, create=True) for uri in vault]
+    host.files.put_new(identity_path, identity.encode(founded.document.name), mode=0o400)
     for each in vaults:
         publish(each, founded.document, founded.roster, founded.roster_note)
-    host.files.make_directory(identity_path.parent)
-    host.files.put_new(identity_path, identity.encode(founded.document.name), mode=0o400)
-    host.files.make_directory(directory)
     write_directory(host, directory, founded)
     if systemd_unit_out is not None:
         host.files.put_new(systemd_unit_out.absolute(), systemd_unit(directory), mode=0o644)

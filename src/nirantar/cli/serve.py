@@ -8,6 +8,7 @@ from pathlib import Path
 
 import uvloop
 
+from nirantar.app.configuration import check_port
 from nirantar.app.node import Node
 from nirantar.app.server import ServerKind, node_app
 from nirantar.app.server import serve as serve_app
@@ -38,6 +39,7 @@ def serve(directory: Path, *, host: str | None = None, port: int | None = None, 
         node.start()
         settings = node.papers.configuration
         address, chosen = host or settings.host, settings.port if port is None else port
+        check_port(chosen)
         uvloop.run(_serve(node, address, chosen, server))
     except OSError as reason:
         raise SetupError(f"Cannot serve: {reason}. Is the port taken? Choose another with --port.") from None

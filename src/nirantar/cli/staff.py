@@ -17,7 +17,7 @@ from nirantar.interactions.authorize import Caller
 def staff(directory: Path, login: str, *, role: str, name: str, disable: bool = False, password_stdin: bool = False) -> None:
     """Create or change a staff account. While the node serves, use its page /staff instead.
 
-    The password is asked for twice, and never shown. Without --role it-security accounts nobody can open /staff, so
+    The password is asked for twice, and never shown; to disable an account none is needed. Without --role it-security accounts nobody can open /staff, so
     make one of those first.
 
     Parameters
@@ -35,7 +35,7 @@ def staff(directory: Path, login: str, *, role: str, name: str, disable: bool = 
     password_stdin
         Read the password as one line of standard input instead of asking.
     """
-    password = _password(password_stdin)
+    password = None if disable and not password_stdin else _password(password_stdin)
     try:
         node = Node(RealHost(), directory.absolute())
     except DirectoryInUse:
@@ -44,6 +44,8 @@ def staff(directory: Path, login: str, *, role: str, name: str, disable: bool = 
         node.start()
         operator = Caller("operator:terminal", getpass.getuser(), "it-security", "terminal")
         node.doors.accounts.put(operator, Account(login, name, role, not disable), password)
+        # Whoever was signed in when the node stopped is signed out: the role or the password may be another now.
+        node.doors.credentials.withdraw_actor(f"staff:{login}")
     finally:
         node.close()
     terminal.good(f"{name} can sign in as {login}." if not disable else f"{login} can no longer sign in.")

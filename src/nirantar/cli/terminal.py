@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -42,7 +43,7 @@ _EXIT_CODES: Final[tuple[tuple[type[NirantarError], int], ...]] = (
 
 def fail(error: NirantarError) -> NoReturn:
     """Print the error's sentence and end with its exit code."""
-    err.print(f"[bold red]nirantar:[/] {_escape(str(error))}")
+    err.print(f"[bold red]nirantar:[/] {escape(str(error))}")
     raise SystemExit(next(code for kind, code in _EXIT_CODES if isinstance(error, kind)))
 
 
@@ -66,40 +67,36 @@ def print_facts(title: str, facts: Sequence[tuple[str, str]]) -> None:
     """A titled list of name and value."""
     table = Table.grid(padding=(0, 2))
     for name, value in facts:
-        table.add_row(f"[dim]{_escape(name)}[/]", _escape(value))
-    out.print(f"\n[bold]{_escape(title)}[/]")
+        table.add_row(f"[dim]{escape(name)}[/]", escape(value))
+    out.print(f"\n[bold]{escape(title)}[/]")
     out.print(table)
 
 
 def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """A titled table."""
-    table = Table(title=_escape(title), title_justify="left", show_edge=False, pad_edge=False)
+    table = Table(title=escape(title), title_justify="left", show_edge=False, pad_edge=False)
     for heading in headings:
         table.add_column(heading)
     for row in rows:
-        table.add_row(*(_escape(cell) for cell in row))
+        table.add_row(*(escape(cell) for cell in row))
     out.print(table)
 
 
 def good(sentence: str) -> None:
     """A sentence that all is well."""
-    out.print(f"[bold green]✓[/] {_escape(sentence)}")
+    out.print(f"[bold green]✓[/] {escape(sentence)}")
 
 
 def bad(sentence: str) -> None:
     """A sentence that something is not."""
-    out.print(f"[bold red]✗[/] {_escape(sentence)}")
+    out.print(f"[bold red]✗[/] {escape(sentence)}")
 
 
 def caution(sentence: str) -> None:
     """A sentence to take note of."""
-    out.print(f"[bold yellow]![/] {_escape(sentence)}")
+    out.print(f"[bold yellow]![/] {escape(sentence)}")
 
 
 def note(sentence: str) -> None:
     """A plain sentence."""
-    out.print(_escape(sentence))
-
-
-def _escape(text: str) -> str:
-    return text.replace("[", r"\[")
+    out.print(escape(sentence))

@@ -12,8 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from nirantar.errors import IdentityWrong
+from nirantar.errors import IdentityWrong, InvalidInput
 from nirantar.tlog.note import Signer
+from nirantar.vault.encryption import recipient_of
 
 _AUTHORITY: Final = "# authority: "
 _AGE: Final = "AGE-SECRET-KEY-1"
@@ -49,4 +50,8 @@ class RecoveryIdentity:
             raise IdentityWrong("The identity file needs exactly one line that begins with AGE-SECRET-KEY-1.")
         if len(authority) != 1:
             raise IdentityWrong("The identity file lacks its line '# authority: ...', so it cannot name the new node.")
-        return cls(age[0], Signer.parse(authority[0]))
+        recipient_of(age[0])
+        try:
+            return cls(age[0], Signer.parse(authority[0]))
+        except InvalidInput:
+            raise IdentityWrong("The line '# authority: ...' of the identity file was changed or mistyped.") from None

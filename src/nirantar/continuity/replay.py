@@ -7,6 +7,7 @@ depend on it (invariant 5).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from heapq import merge
 from typing import Final
 
@@ -18,12 +19,15 @@ from nirantar.tlog.merkle import leaf_hash
 
 BATCH_ENTRIES: Final = 256
 UNKNOWN_VERSION: Final = "its format is newer than this program"
+UNREADABLE: Final = "it is not an entry, though its node signed it"
 MISSING: Final = "its bytes are missing; only its leaf hash is known"
 
 Progress = Callable[[int, int], None]
 """Called with (entries done, entries in all)."""
 
-Step = tuple[tuple[int, int, str], str, int, bytes, Entry | None, bytes]
+Place = tuple[int, int, str]
+Step = tuple[Place, str, int, bytes, Entry | str]
+"""(place in the order, origin, entry index, leaf hash, the entry or why it is not folded)."""
 
 
 def no_progress(done: int, total: int) -> None:
@@ -35,8 +39,8 @@ def bring_forward(
 ) -> int:
     """Fold what the view lacks of every log (up to `stop_at`, sizes by origin) and return the number of entries.
 
-    A view that is ahead of its journal, or belongs to another, is emptied and rebuilt. Raises EntryDamaged for an
-    entry that differs from its leaf hash, or is of a known format and cannot be read.
+    A view that is ahead of its journal, or belongs to another, is emptied and rebuilt. An entry that its node signed but
+    nobody can read is kept as evidence. Raises EntryDamaged for one that differs from its leaf hash.
     """
     sizes = dict(stop_at) if stop_at is not None else {origin: reader.size(origin) for origin in reader.origins()}
     starts = _starts(reader, view, sizes)
@@ -49,9 +53,9 @@ def bring_forward(
     for batch in _batches(merge(*streams, key=lambda step: step[0])):
         view.begin()
         try:
-            for _, origin, entry_index, leaf, entry, data in batch:
-                if entry is None:
-                    view.skip(origin, entry_index, leaf, UNKNOWN_VERSION if data else MISSING)
+            for _, origin, entry_index, leaf, entry in batch:
+                if isinstance(entry, str):
+                    view.skip(origin, entry_index, leaf, entry)
                 else:
                     view.project(entry_index, leaf, entry)
             view.commit()
@@ -87,13 +91,24 @@ def _entries(reader: JournalReader, origin: str, start: int, stop: int) -> Itera
         expected += 1
         if data and leaf_hash(data) != leaf:
             raise EntryDamaged(origin, entry_index, "its bytes differ from its leaf hash")
-        entry = decode(data, origin, entry_index) if data else None
-        if entry is not None:
-            clock = Hlc.parse(entry.hlc)
-            place = (clock.wall_us, clock.counter, origin)
-        yield place, origin, entry_index, leaf, entry, data
+        entry = _read(data, origin, entry_index)
+        if isinstance(entry, Entry):
+            # A clock that cannot be read makes the view refuse the entry, wherever it stands.
+            with suppress(ValueError):
+                clock = Hlc.parse(entry.hlc)
+                place = (clock.wall_us, clock.counter, origin)
+        yield place, origin, entry_index, leaf, entry
     if expected != stop:
         raise Damaged(f"The journal of {origin} ends at entry {expected} where {stop} are expected.")
+
+
+def _read(data: bytes, origin: str, entry_index: int) -> Entry | str:
+    if not data:
+        return MISSING
+    try:
+        return decode(data, origin, entry_index) or UNKNOWN_VERSION
+    except EntryDamaged:
+        return UNREADABLE
 
 
 def _batches(steps: Iterator[Step]) -> Iterator[list[Step]]:

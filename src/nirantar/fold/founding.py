@@ -48,7 +48,10 @@ class FoundingDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def slug_of(name: str) -> str:
-    """A hospital's name as it stands in log origins. Raises ConfigInvalid when nothing usable is left of it."""
+    """A hospital's name as it stands in log origins. Raises ConfigInvalid when nothing usable is left of it, or it has
+    control characters, which would break lines of the identity file."""
+    if not name.isprintable():
+        raise ConfigInvalid("The hospital's name has a line break or another character that cannot be printed.")
     slug = re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")[:SLUG_CHARS_MAX].strip("-")
     if not slug:
         raise ConfigInvalid("The hospital's name needs at least one letter a-z or digit: it names the logs.")

@@ -10,6 +10,7 @@ Each roster is complete and has a serial; the highest that verifies is in force.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -22,6 +23,7 @@ from nirantar.tlog.note import Signer, Verifier, open_note, sign_note
 
 _TITLE: Final = "nirantar-roster/v1"
 _LINES: Final = 4
+_SERIAL: Final = re.compile(r"[0-9]{1,8}")
 UHID_BLOCK_FIRST: Final = 10_000_001
 UHID_BLOCK_NUMBERS: Final = 5_000_000
 """Numbers in a new node's block: at 25,000 new patients a day it lasts 200 days without the centre."""
@@ -48,7 +50,7 @@ class Roster:
     def open(cls, note: bytes, authority: Verifier) -> Roster:
         """Read a roster that `authority` signed. Raises ProofInvalid for anything else."""
         lines = open_note(note, (authority,)).splitlines()
-        if len(lines) != _LINES or lines[0] != _TITLE or not lines[2].isdigit():
+        if len(lines) != _LINES or lines[0] != _TITLE or not _SERIAL.fullmatch(lines[2]):
             raise ProofInvalid("A note that the authority signed is not a roster.")
         try:
             grants = msgspec.json.decode(lines[3], type=tuple[Grant, ...])

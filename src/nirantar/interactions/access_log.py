@@ -7,7 +7,7 @@ without it. Searches are noted by type alone: what was searched for may itself b
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -46,6 +46,7 @@ class AccessLog:
         self._stopping = Event()
         self._thread: Thread | None = None
         host.files.make_directory(directory)
+        self._path = directory
         self._chain, self._lines = self._resume()
 
     def note(self, caller: Caller, what: str, resource_type: str, id: str) -> None:
@@ -71,7 +72,7 @@ class AccessLog:
     def flush(self) -> None:
         """Write what waits, durably. Raises DiskFull (it then still waits) or FsyncFailed."""
         with self._flushing:
-            pending = [self._waiting[place] for place in range(len(self._waiting))]
+            pending = self._waiting.copy()  # in one step, so that others may go on noting
             if not pending:
                 return
             lines, chain, number = [], self._chain, self._lines
@@ -83,8 +84,10 @@ class AccessLog:
                 }
                 chain = sha256(chain + _encode(line)).digest()
                 lines.append(_encode({**line, "chain": chain.hex()}))
-            path = self._directory / f"access-{instant(pending[0][0])[:10]}.jsonl"
+            # Never an earlier file than the last: the chain goes on in the order of names, also with the clock set back.
+            path = max(self._path, self._directory / f"access-{instant(pending[0][0])[:10]}.jsonl")
             self._host.files.append(path, b"\n".join(lines) + b"\n")
+            self._path = path
             for _ in pending:
                 self._waiting.popleft()
             self._chain, self._lines = chain, number
@@ -106,25 +109,27 @@ class AccessLog:
     def _resume(self) -> tuple[bytes, int]:
         """The chain's last value and the number of lines, from the newest whole line on disk.
 
-        A crash may have torn the last line; it was never promised, so the next one begins on a line of its own.
+        A crash may have torn the last line; it was never promised, so the next one begins on a line of its own. Torn
+        just before its end it is a line all the same, and the chain goes on from it.
         """
         for path in sorted(self._host.files.walk(self._directory), reverse=True):
+            self._path = max(self._path, path)
             start = max(0, self._host.files.size(path) - _TAIL_BYTES)
             tail = self._host.files.read(path, start)
-            whole, newline, torn = tail.rpartition(b"\n")
-            if torn:
+            lines = tail.split(b"\n")
+            if lines[-1]:
                 self._host.files.append(path, b"\n")
-            for text in reversed(whole.split(b"\n") if newline else []):
-                with suppress(msgspec.MsgspecError, UnicodeDecodeError, ValueError):
+            for text in reversed(lines):
+                with suppress(msgspec.MsgspecError, ValueError, RecursionError):
                     line = _decode(text)
                     return bytes.fromhex(line.chain), line.n
         return START_OF_CHAIN, 0
 
 
-def check_access_log(host: Host, directory: Path, *, digested: tuple[int, str] | None) -> Iterator[Finding]:
-    """Every line's place in the chain, and the journalled digest (lines, chain value) if there is one."""
+def check_access_log(host: Host, directory: Path, *, digested: Iterable[tuple[int, str]]) -> Iterator[Finding]:
+    """Every line's place in the chain, and every journalled digest (lines, chain value): a newer one heals nothing."""
     chain, number = START_OF_CHAIN, 0
-    matched = digested is None or digested[0] == 0
+    wanted = {(lines, value) for lines, value in digested if lines}
     for path in sorted(host.files.walk(directory)):
         for place, text in enumerate(host.files.read(path).split(b"\n"), 1):
             if not text:
@@ -138,15 +143,17 @@ def check_access_log(host: Host, directory: Path, *, digested: tuple[int, str] |
             if line.get("n") != number or known != chain.hex():
                 yield Finding(f"access log {path.name} line {place}", "it was changed, or lines before it are missing")
                 return
-            if digested is not None and number == digested[0]:
-                matched = chain.hex() == digested[1]
-    if not matched:
-        yield Finding("access log", "it does not lead to the digest that the journal holds: lines were cut or rewritten")
+            wanted.discard((number, known))
+    if wanted:
+        first = min(wanted)[0]
+        yield Finding(
+            "access log", f"it does not lead to what the journal says of line {first}: lines were cut or rewritten"
+        )
 
 
 def _unchained(text: bytes) -> tuple[dict[str, Any], str | None]:
     """A line without its chain value, and that value; None when it is not a line."""
-    with suppress(msgspec.MsgspecError, UnicodeDecodeError, ValueError):
+    with suppress(msgspec.MsgspecError, ValueError, RecursionError):
         line = msgspec.json.decode(text)
         if isinstance(line, dict) and isinstance(line.get("chain"), str):
             return line, line.pop("chain")

@@ -16,6 +16,9 @@ Access = Literal["read", "write"]
 
 EVERY_TYPE: Final = frozenset({"*"})
 
+SYSTEM_TYPE_PREFIX: Final = "Nirantar"
+"""Resource types of our own (staff accounts, access-log digests): in the log like all else, never on the FHIR edge."""
+
 _MASTERS: Final = frozenset({"Organization", "Location", "Practitioner", "PractitionerRole", "HealthcareService"})
 _SCHEDULING: Final = frozenset({"Appointment", "Schedule", "Slot"})
 _IDENTITY: Final = frozenset({"Patient", "RelatedPerson", "Encounter", "EpisodeOfCare", "Coverage", "Flag"})
@@ -111,9 +114,10 @@ class Caller:
 
 
 def allowed(role: str, access: Access, resource_type: str) -> bool:
-    """Whether the role may read or write a resource type. An unknown role may nothing."""
+    """Whether the role may read or write a resource type. An unknown role may nothing; nobody may a system record,
+    which has doors of its own (`Accounts`)."""
     rule = ROLES.get(role)
-    if rule is None:
+    if rule is None or resource_type.startswith(SYSTEM_TYPE_PREFIX):
         return False
     types = rule.reads if access == "read" else rule.writes
     return types is EVERY_TYPE or resource_type in types

@@ -60,7 +60,7 @@ class Credentials:
             self._connection.close()
             raise
         self._turn = Lock()
-        self._cache: dict[bytes, _Held] = {}
+        self._cache: dict[tuple[str, bytes], _Held] = {}
 
     def issue_token(self, role: str, name: str) -> str:
         """A bearer token for a system or script: 43 characters, valid TOKEN_DAYS. Raises InvalidInput."""
@@ -78,17 +78,18 @@ class Credentials:
     def check(self, kind: Literal["token", "session"], secret: str) -> Caller:
         """Whose secret this is. Raises NotSignedIn when it is unknown, withdrawn, expired or idle too long."""
         now_us, hash = self._host.now_us(), sha256(secret.encode()).digest()
-        held = self._cache.get(hash)
-        if held is None or now_us - held.checked_us > _CACHE_US or now_us > held.expires_us:
+        held = self._cache.get((kind, hash))
+        # A check from the future was made before the clock was set back: it says nothing.
+        if held is None or not 0 <= now_us - held.checked_us <= _CACHE_US or now_us > held.expires_us:
             held = self._look_up(kind, hash, now_us)
         return held.caller
 
     def withdraw(self, secret: str) -> None:
-        """End a session or token at once."""
+        """End a session or token at once. Raises DiskFull, as all that writes here does."""
         hash = sha256(secret.encode()).digest()
         with self._at_disk():
             self._connection.execute("DELETE FROM credential WHERE hash = ?", (hash,))
-            self._cache.pop(hash, None)
+            self._forget(hash)
 
     def withdraw_actor(self, actor: str) -> None:
         """End every session and token of an actor."""
@@ -129,7 +130,7 @@ class Credentials:
             ).fetchone()
             idle_us = limits.SESSION_IDLE_SECONDS * 1_000_000
             if row is None or now_us > row[5] or (kind == "session" and now_us - row[4] > idle_us):
-                self._cache.pop(hash, None)
+                self._forget(hash)
                 what = "token" if kind == "token" else "session"
                 raise NotSignedIn(f"This {what} is unknown, withdrawn or expired. Sign in again, or ask for a new one.")
             if now_us - row[4] > idle_us // 10:
@@ -139,5 +140,9 @@ class Credentials:
             if len(self._cache) >= _CACHE_MAX:
                 self._cache.clear()
             held = _Held(Caller(row[0], row[1], row[2], row[3]), row[5], now_us)
-            self._cache[hash] = held
+            self._cache[kind, hash] = held
             return held
+
+    def _forget(self, hash: bytes) -> None:
+        for kind in ("token", "session"):
+            self._cache.pop((kind, hash), None)

@@ -10,8 +10,7 @@ from nirantar import limits
 from nirantar.errors import Gone, NotFound
 from nirantar.fhir.search_query import SearchQuery
 from nirantar.interactions.access_log import AccessLog
-from nirantar.interactions.authorize import Caller, allowed, authorize
-from nirantar.interactions.transaction import SYSTEM_TYPE_PREFIX
+from nirantar.interactions.authorize import SYSTEM_TYPE_PREFIX, Caller, allowed, authorize
 from nirantar.journal.entry import decode
 from nirantar.store.port import Page, StoredVersion, View
 

@@ -17,10 +17,9 @@ from nirantar.errors import InvalidInput, Overloaded, VaultUnavailable
 from nirantar.fhir.transaction_bundle import Operation
 from nirantar.fhir.validation import validate
 from nirantar.host.port import Host
-from nirantar.interactions.authorize import Caller, authorize
+from nirantar.interactions.authorize import SYSTEM_TYPE_PREFIX, Caller, authorize
 from nirantar.interactions.operations import update
 from nirantar.interactions.transaction import (
-    SYSTEM_TYPE_PREFIX,
     Durability,
     Outcome,
     Purpose,
@@ -59,14 +58,7 @@ class Transact:
         Raises Forbidden, ResourceInvalid and every other InvalidInput, Conflict, Overloaded, DiskFull, ReadOnly;
         VaultUnavailable when `durability` is "vault" and it is written here but no vault confirmed in time.
         """
-        future = self.submit(caller, operations, purpose)
-        try:
-            return future.result(limits.WRITE_WAIT_SECONDS_MAX)
-        except FutureTimeoutError:
-            raise Overloaded(
-                f"The write is not durable after {limits.WRITE_WAIT_SECONDS_MAX:.0f} s (WRITE_WAIT_SECONDS_MAX). "
-                "It may still happen: repeat it with the same idempotency key."
-            ) from None
+        return _await(self.submit(caller, operations, purpose))
 
     def submit(self, caller: Caller, operations: Sequence[Operation], purpose: Purpose) -> Future[Outcome]:
         """Check and queue; the future is done when the result is durable at the level asked for."""
@@ -86,9 +78,10 @@ class Transact:
                 validate(operation.resource)
         return self._queue(caller, operations, purpose, searches=bool(searched))
 
-    def submit_system_record(self, caller: Caller, record: dict[str, Any], purpose: Purpose) -> Future[Outcome]:
-        """Write a record of our own type (staff account, access-log digest), already checked by its maker."""
-        return self._queue(caller, (update(record),), purpose, searches=False)
+    def system_record(self, caller: Caller, record: dict[str, Any], purpose: Purpose) -> Outcome:
+        """Write a record of our own type (staff account, access-log digest), already checked by its maker, and return
+        when durable. Raises what a call does."""
+        return _await(self._queue(caller, (update(record),), purpose, searches=False))
 
     def _queue(
         self, caller: Caller, operations: Sequence[Operation], purpose: Purpose, *, searches: bool
@@ -101,6 +94,16 @@ class Transact:
         if (purpose.durability or self._durability) == "node" or self._confirmations is None:
             return durable
         return _when_in_vault(durable, self._confirmations, self._node)
+
+
+def _await(future: Future[Outcome]) -> Outcome:
+    try:
+        return future.result(limits.WRITE_WAIT_SECONDS_MAX)
+    except FutureTimeoutError:
+        raise Overloaded(
+            f"The write is not durable after {limits.WRITE_WAIT_SECONDS_MAX:.0f} s (WRITE_WAIT_SECONDS_MAX). "
+            "It may still happen: repeat it with the same idempotency key."
+        ) from None
 
 
 def _searched_by_references(operations: Sequence[Operation]) -> frozenset[str]:

@@ -7,6 +7,7 @@ thread against the uncommitted view, so that two conditional creates of one comm
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 from uuid import UUID, uuid5
@@ -41,11 +42,14 @@ from nirantar.store.port import StoredVersion, View, ViewReader
 Durability = Literal["node", "vault"]
 Status = Literal["created", "updated", "deleted", "unchanged"]
 
-SYSTEM_TYPE_PREFIX: Final = "Nirantar"
-"""Resource types of our own (staff accounts, access-log digests): in the log like all else, never on the FHIR edge."""
-
 ACTIONS_ACROSS_PATIENTS: Final = frozenset({"merge-patients", "unmerge-patients"})
 """One entry touches one patient; these are the exceptions (docs/format.md, Entry)."""
+
+_KEY_USED: Final = "This idempotency key belongs to another request, which is already done: use a new key."
+
+_FOUND_MOVED: Final = (
+    "This request is done already, but what its condition found then no longer matches: search for what you need."
+)
 
 _REQUEST_NAMESPACE: Final = UUID("5f0c7a1e-7c1b-5d3a-9d0e-2b6f4f6d1f10")
 
@@ -245,32 +249,40 @@ class Transaction:
         if entry is None:
             raise Damaged(f"Entry {entry_index} of {origin} carries this idempotency key but cannot be read.")
         made = {(each.type, each.id): each for each in entry.changes}
-        own = [made.pop((each.operation.type, each.id), None) for each in self._prepared]
-        for prepared, change in zip(self._prepared, own, strict=True):
-            self._results.append(_replayed_result(state, prepared.operation, change or _claim(made, prepared.operation)))
+        known = {(each.operation.type, each.id) for each in self._prepared}
+        # What a condition matched then has an id that only the entry tells: its changes are in the order of the request.
+        matched = [each for each in entry.changes if (each.type, each.id) not in known]
+        self._results += [_replayed(state, prepared, made, matched) for prepared in self._prepared]
+        if matched:
+            raise BusinessRule(_KEY_USED)
         self._replayed = Appended(origin, entry_index, b"")
 
 
-def _claim(made: dict[tuple[str, str], Change], operation: Operation) -> Change | None:
-    """The change that a conditional update or delete made to whatever it then matched."""
-    if operation.condition is None or operation.method == "POST":
-        return None
-    for place, change in made.items():
-        if change.type == operation.type and change.method == operation.method:
-            return made.pop(place)
-    return None
-
-
-def _replayed_result(state: ViewReader, operation: Operation, change: Change | None) -> OperationResult:
-    """What an operation came to in the entry that its key already made."""
-    if change is None:
-        id = operation.id or (None if operation.condition is None else _match(state, operation.condition)) or ""
-        head = state.read(operation.type, id)
-        status: Status = "deleted" if operation.method == "DELETE" else "unchanged"
-        return OperationResult(status, operation.type, id, None if status == "deleted" else head)
-    version = state.read_version(operation.type, change.id, change.version_id)
-    status = "deleted" if change.method == "DELETE" else "updated" if change.parents else "created"
-    return OperationResult(status, operation.type, change.id, version)
+def _replayed(
+    state: ViewReader, prepared: _Prepared, made: dict[tuple[str, str], Change], matched: list[Change]
+) -> OperationResult:
+    """What became of one operation when it was done first; takes it out of `matched` where a condition had found it.
+    Raises BusinessRule when the key was another request's."""
+    operation, id = prepared.operation, prepared.id
+    change = made.get((operation.type, id))
+    if change is None and operation.condition is not None and operation.method != "POST":
+        deleting = operation.method == "DELETE"
+        fitting = (each for each in matched if each.type == operation.type and (each.resource is None) == deleting)
+        if (change := next(fitting, None)) is not None:
+            matched.remove(change)
+    if change is not None:
+        version = state.read_version(operation.type, change.id, change.version_id)
+        status: Status = "deleted" if change.resource is None else "updated" if change.parents else "created"
+        return OperationResult(status, operation.type, change.id, version)
+    if operation.method == "DELETE":
+        return OperationResult("deleted", operation.type, id, None)
+    if operation.condition is not None:
+        with suppress(MultipleMatches):
+            id = _match(state, operation.condition) or id
+    version = state.read(operation.type, id)
+    if version is None:
+        raise BusinessRule(_KEY_USED if operation.condition is None else _FOUND_MOVED)
+    return OperationResult("unchanged", operation.type, id, version)
 
 
 def _prepare(operation: Operation, id: str, mapping: dict[str, str] | None) -> _Prepared:

@@ -12,7 +12,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from nirantar.errors import EntryDamaged
+from nirantar import limits
+from nirantar.errors import EntryDamaged, LimitExceeded
 
 ENTRY_VERSION: Final = 1
 SALT_BYTES: Final = 16
@@ -81,7 +82,8 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `recorded_at` is when the system took it, `effective_at` when it happened where that differs (paper typed in
     later), both FHIR instants. `origin` is the node's log origin, `actor` who is answerable, `workstation` where.
-    `attachments` are the objects that belong to it. `idempotency_key` is the SHA-256 (hex) of the caller's key: a second entry with the same key is never made.
+    `attachments` are the objects that belong to it. `idempotency_key` is the SHA-256 (hex) of the caller's key: a second
+    entry with the same key is never made.
     """
 
     v: int
@@ -118,8 +120,13 @@ def encode_salt(salt: bytes) -> str:
 
 
 def encode(entry: Entry) -> bytes:
-    """The exact bytes that the log's leaf hash covers."""
-    return _encoder.encode(entry)
+    """The exact bytes that the log's leaf hash covers. Raises LimitExceeded beyond what a vault's readers take."""
+    data = _encoder.encode(entry)
+    if len(data) > limits.ENTRY_BYTES_MAX:
+        raise LimitExceeded(
+            f"The transaction makes an entry of {len(data)} bytes; ENTRY_BYTES_MAX is {limits.ENTRY_BYTES_MAX}. Split it."
+        )
+    return data
 
 
 def decode(data: bytes, origin: str, entry_index: int) -> Entry | None:
@@ -140,10 +147,14 @@ def decode(data: bytes, origin: str, entry_index: int) -> Entry | None:
 
 
 def attachments_in(data: bytes, origin: str, entry_index: int) -> tuple[Attachment, ...]:
-    """The attachments of an entry's bytes, found without reading entries that have none. Raises EntryDamaged."""
+    """The attachments of an entry's bytes, found without reading entries that have none. An entry that cannot be read
+    has none: its node signed it as it is, and copying the log must not end there."""
     if b'"attachments":' not in data:
         return ()
-    entry = decode(data, origin, entry_index)
+    try:
+        entry = decode(data, origin, entry_index)
+    except EntryDamaged:
+        return ()
     return () if entry is None else entry.attachments
 
 

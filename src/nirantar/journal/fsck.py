@@ -12,8 +12,9 @@ from nirantar.errors import Damaged, EntryDamaged, Finding, ProofInvalid
 from nirantar.journal.attachments import Attachments
 from nirantar.journal.entry import decode
 from nirantar.journal.reader import JournalReader
-from nirantar.tlog.checkpoint import Checkpoint
+from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
 from nirantar.tlog.merkle import Frontier, leaf_hash
+from nirantar.tlog.note import Verifier
 
 _TILE_WIDTH = 256
 
@@ -46,9 +47,10 @@ def check_log(
 def _check(
     reader: JournalReader, attachments: Attachments, origin: str, check: LogCheck, progress: Callable[[int], None]
 ) -> None:
-    signed = _signed(reader, origin, check)
+    # Read first, so that a node that goes on writing is not found to have entries that nothing covers yet.
+    size, notes = reader.signed(origin)
+    signed = _signed(reader, notes, check)
     frontier = Frontier()
-    size = reader.size(origin)
     for entry_index, data, stored in reader.entries(origin, 0, size):
         if entry_index != check.entries:
             _find(check, check.entries, f"entries up to {entry_index - 1} are not in the journal")
@@ -80,13 +82,16 @@ def _check(
     check.findings += _check_tiles(reader, origin, size)
 
 
-def _signed(reader: JournalReader, origin: str, check: LogCheck) -> dict[int, Checkpoint]:
+def _signed(reader: JournalReader, notes: list[tuple[int, bytes]], check: LogCheck) -> dict[int, Checkpoint]:
+    verifier = Verifier.parse(reader.origins()[check.origin])
     signed: dict[int, Checkpoint] = {}
-    try:
-        for _, checkpoint in reader.checkpoints(origin):
-            signed[checkpoint.tree_size] = checkpoint
-    except ProofInvalid as reason:
-        check.findings.append(Finding(f"{origin} checkpoint after size {max(signed, default=0)}", str(reason)))
+    for tree_size, note in notes:
+        try:
+            checkpoint = open_checkpoint(note, verifier)
+        except ProofInvalid as reason:
+            check.findings.append(Finding(f"{check.origin} checkpoint of size {tree_size}", str(reason)))
+            continue
+        signed[checkpoint.tree_size] = checkpoint
     return signed
 
 

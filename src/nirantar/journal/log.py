@@ -203,15 +203,6 @@ class JournalWriter:
             found = self._connection.execute("SELECT data FROM entry WHERE row = ?", (row,)).get
         return b"" if found is None else bytes(found)
 
-    def newest_data(self, origin: str) -> tuple[int, bytes] | None:
-        """The newest entry of a log whose bytes are there, with its index; None when there is none. Entries whose
-        bytes were lost before recovery keep only their hash."""
-        for entry_index in range(self._logs[origin].size - 1, -1, -1):
-            data = self.data(origin, entry_index)
-            if data:
-                return entry_index, data
-        return None
-
     def close(self) -> None:
         """Release the database, with as little in its write-ahead log as the disk allows. Raises FsyncFailed."""
         try:

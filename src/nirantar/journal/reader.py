@@ -119,20 +119,19 @@ class JournalReader:
         note = bytes(rows[0][0])  # type: ignore[arg-type]
         return open_checkpoint(note, Verifier.parse(str(rows[0][1]))), note
 
-    def checkpoints(self, origin: str) -> Iterator[tuple[int, Checkpoint]]:
-        """(signed at µs, checkpoint) of every kept checkpoint, oldest first, signatures verified.
-
-        Raises ProofInvalid on the first that does not verify.
-        """
-        vkey = self.origins().get(origin)
-        if vkey is None:
-            return
-        verifier = Verifier.parse(vkey)
+    def signed(self, origin: str) -> tuple[int, list[tuple[int, bytes]]]:
+        """The size of a log and (tree size, note) of every checkpoint kept, smallest first, all as of one moment."""
+        low = self._low(origin)
+        if low is None:
+            return 0, []
         rows = self._rows(
-            "SELECT signed_at_us, note FROM checkpoint JOIN log USING (log_key) WHERE origin = ? ORDER BY tree_size", origin
+            "SELECT (SELECT max(row) FROM entry WHERE row >= ? AND row < ?), tree_size, note"
+            " FROM log LEFT JOIN checkpoint USING (log_key) WHERE origin = ? ORDER BY tree_size",
+            low, low + (1 << ORIGIN_BITS), origin,
         )
-        for signed_at_us, note in rows:
-            yield int(str(signed_at_us)), open_checkpoint(bytes(note), verifier)  # type: ignore[arg-type]
+        top = rows[0][0]
+        notes = [(int(str(size)), bytes(note)) for _, size, note in rows if note is not None]  # type: ignore[arg-type]
+        return 0 if top is None else int(str(top)) - low + 1, notes
 
     def close(self) -> None:
         """Release the database; a connection that was given is its giver's to close."""

@@ -21,13 +21,15 @@ from threading import Thread
 from typing import Any, Final, Protocol
 
 from nirantar import limits
-from nirantar.errors import Damaged, DiskFull, FsyncFailed, Overloaded, ReadOnly
+from nirantar.errors import Damaged, DiskFull, EntryDamaged, FsyncFailed, Overloaded, ReadOnly
 from nirantar.host.port import Host
+from nirantar.host.times import from_instant
 from nirantar.journal.entry import Entry, Hlc, decode, encode
 from nirantar.journal.log import Appended, JournalWriter
 
 _RETRY_SECONDS: Final = 1.0
 _STOPPING: Final = "The node is stopping and takes no more writes."
+_AHEAD_US_MAX: Final = limits.CLOCK_AHEAD_SECONDS_MAX * 1_000_000
 
 
 class Projection(Protocol):
@@ -298,11 +300,25 @@ class Sequencer:
         self._behind = []
 
     def _newest_hlc(self) -> Hlc:
-        """The highest clock reading in any log held here, so that a clock set back never reorders."""
+        """The highest clock reading in any log held here, so that a clock set back never reorders.
+
+        Of another's log, entries that cannot be read say nothing (they may be lost, or forged by whoever had its key),
+        and a clock far ahead of its own entry's time is not believed: it would carry this node's clock away for good.
+        """
         newest = Hlc(0, 0)
         for origin in self._journal.origins():
-            found = self._journal.newest_data(origin)
-            entry = None if found is None else decode(found[1], origin, found[0])
-            if entry is not None:
-                newest = max(newest, Hlc.parse(entry.hlc))
+            for entry_index in range(self._journal.size(origin) - 1, -1, -1):
+                read = _clock_of(self._journal.data(origin, entry_index), origin, entry_index)
+                if read is not None and (origin == self._journal.origin or read[0].wall_us - read[1] <= _AHEAD_US_MAX):
+                    newest = max(newest, read[0])
+                    break
         return newest
+
+
+def _clock_of(data: bytes, origin: str, entry_index: int) -> tuple[Hlc, int] | None:
+    """An entry's clock and the time (µs) at which it was recorded; None when it does not tell."""
+    try:
+        entry = decode(data, origin, entry_index)
+        return None if entry is None else (Hlc.parse(entry.hlc), from_instant(entry.recorded_at))
+    except (EntryDamaged, ValueError):
+        return None
