@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +14,23 @@ from nirantar.app import configuration
 from nirantar.app.configuration import Configuration
 from nirantar.continuity import guard
 from nirantar.continuity.identity import RecoveryIdentity
-from nirantar.errors import Conflict, NotFound, SetupError, VaultUnavailable
+from nirantar.errors import (
+    Conflict,
+    Finding,
+    IdentityWrong,
+    NirantarError,
+    NotFound,
+    ProofInvalid,
+    SetupError,
+    VaultUnavailable,
+)
 from nirantar.fold.founding import FOUNDING_VERSION, FoundingDocument, slug_of
 from nirantar.fold.grants import Grant
 from nirantar.fold.roster import Roster, next_block
 from nirantar.host.port import Host
 from nirantar.journal.log import JOURNAL_FILE, JournalWriter
 from nirantar.tlog.note import Signer, Verifier
-from nirantar.vault.encryption import new_identity
+from nirantar.vault.encryption import new_identity, recipient_of
 from nirantar.vault.keys import HOSPITAL_KEY, RosterKey
 from nirantar.vault.port import Vault
 
@@ -120,22 +130,62 @@ def require_no_hospital(vault: Vault) -> None:
         raise SetupError(f"{vault.location} belongs to a hospital already. Choose an empty vault.")
 
 
-def read_published(vault: Vault, authority: Verifier) -> tuple[FoundingDocument, Roster]:
-    """The founding document and the newest roster of a vault, trusted only as far as `authority` signed them.
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What recovery starts from. `findings` are rosters that the authority did not sign: noise if an attacker added
+    them, a loss if one was the newest, so they are always told."""
 
-    Raises NotFound when the vault is empty, SetupError when it belongs to another authority, ProofInvalid.
+    document: FoundingDocument
+    roster: Roster
+    findings: tuple[Finding, ...]
+
+
+def read_published(vaults: Sequence[Vault], identity: RecoveryIdentity) -> Published:
+    """The founding document and the newest roster that any of `vaults` holds, trusted only as far as `identity` vouches
+    for them: its authority signed the roster, and the document names its recipient and no other.
+
+    Without that, whoever can replace the unsigned document in a vault could have a recovered node seal to a key of
+    theirs. A vault that cannot serve is passed over while another can; the last failure is raised when none can:
+    NotFound for an empty vault, SetupError for another hospital's, ProofInvalid, VaultUnavailable.
     """
+    failure: NirantarError = SetupError("Recovery needs at least one vault.")
+    best: Published | None = None
+    for vault in vaults:
+        try:
+            found = _published(vault, identity)
+        except NirantarError as reason:
+            failure = reason
+            continue
+        if best is None or found.roster.serial > best.roster.serial:
+            best = found
+    if best is None:
+        raise failure
+    return best
+
+
+def _published(vault: Vault, identity: RecoveryIdentity) -> Published:
+    authority = identity.authority.verifier
     try:
         document = FoundingDocument.parse(vault.get(HOSPITAL_KEY))
     except NotFound:
         raise NotFound(f"{vault.location} holds no hospital: there is no {HOSPITAL_KEY} in it.") from None
     if Verifier.parse(document.authority).key_id != authority.key_id:
         raise SetupError(f"{vault.location} belongs to another hospital than this identity: its authority differs.")
+    own = recipient_of(identity.age_identity)
+    if own not in document.recipients:
+        raise IdentityWrong(f"The age identity in the file is not one that {document.name} seals its vault to.")
+    if document.recipients != (own,):
+        raise SetupError(f"{vault.location} names other recipients than this identity: its {HOSPITAL_KEY} was changed.")
     newest: Roster | None = None
+    findings: list[Finding] = []
     for key in vault.list("roster/"):
-        roster = Roster.open(vault.get(key), authority)
+        try:
+            roster = Roster.open(vault.get(key), authority)
+        except ProofInvalid as reason:
+            findings.append(Finding(f"{vault.location} {key}", f"{reason} If a node is missing, it was named here."))
+            continue
         if newest is None or roster.serial > newest.serial:
             newest = roster
     if newest is None or newest.slug != document.slug:
         raise NotFound(f"{vault.location} holds no roster of {document.slug}.")
-    return document, newest
+    return Published(document, newest, tuple(findings))

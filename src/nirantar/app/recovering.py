@@ -22,7 +22,7 @@ from nirantar.app.node import VIEW_FILE, open_view, read_papers
 from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
 from nirantar.continuity.vault_reading import LogReading, Step, read_attachment, read_log
-from nirantar.errors import EntryDamaged, Finding, IdentityWrong, SetupError
+from nirantar.errors import EntryDamaged, Finding, SetupError
 from nirantar.fold.grants import Grant
 from nirantar.fold.roster import Roster
 from nirantar.host.port import Host
@@ -32,7 +32,6 @@ from nirantar.journal.entry import attachments_in, decode
 from nirantar.journal.log import JOURNAL_FILE, JournalWriter
 from nirantar.journal.reader import JournalReader
 from nirantar.tlog.note import Signer, Verifier
-from nirantar.vault.encryption import recipient_of
 from nirantar.vault.port import Vault
 
 _PROGRESS_ENTRIES = 256
@@ -78,10 +77,8 @@ def recover(
     """
     require_empty(host, directory)
     stop_us = None if at is None else parse_time(at)
-    authority = Verifier.parse(identity.authority.vkey)
-    document, before = read_published(vaults[0], authority)
-    if recipient_of(identity.age_identity) not in document.recipients:
-        raise IdentityWrong(f"The age identity in the file is not one that {document.name} seals its vault to.")
+    published = read_published(vaults, identity)
+    document, before = published.document, published.roster
     started_us = host.monotonic_us()
     settings = Configuration(
         node=node or _new_name(before), vaults=list(vault_uris), uhid_system=f"urn:nirantar:{document.slug}:uhid"
@@ -104,7 +101,7 @@ def recover(
     read_us = host.monotonic_us()
     resources = _fold(host, directory, folding)
     done_us = host.monotonic_us()
-    findings = [finding for each in readings.values() for finding in each.findings]
+    findings = [*published.findings, *(finding for each in readings.values() for finding in each.findings)]
     complete = all(each.proven_size == each.size >= each.promised_size and not each.lost for each in readings.values())
     return RecoveryReport(
         hospital=document.name, node=settings.node, origin=document.origin(settings.node),

@@ -23,6 +23,7 @@ from nirantar.host.port import Host
 from nirantar.interactions.authorize import SYSTEM_TYPE_PREFIX, Caller
 from nirantar.interactions.operations import delete, update
 from nirantar.interactions.transaction import Purpose
+from nirantar.journal.attachments import ATTACHMENTS_DIRECTORY, Attachments
 from nirantar.journal.entry import Entry, decode
 from nirantar.journal.log import JOURNAL_FILE
 from nirantar.journal.reader import JournalReader
@@ -66,6 +67,7 @@ def salvage(
     journal, Damaged when it does not continue a log that the node recovered.
     """
     found: list[SalvagedEntry] = []
+    scans = Attachments(host, old_directory / ATTACHMENTS_DIRECTORY)
     for tail in _tails(host, old_directory, node):
         renamed: dict[str, str] = {}
         for entry_index, data, leaf in tail.entries:
@@ -73,7 +75,7 @@ def salvage(
             found.append(item)
             entry = _readable(item, data, leaf)
             if entry is not None and (accept_all or entry_index in accept):
-                _enter(node, item, entry, renamed)
+                _enter(node, scans, item, entry, renamed)
     return found
 
 
@@ -139,12 +141,19 @@ def _readable(item: SalvagedEntry, data: bytes, leaf: bytes) -> Entry | None:
     return entry
 
 
-def _enter(node: Node, item: SalvagedEntry, entry: Entry, renamed: dict[str, str]) -> None:
+def _enter(node: Node, scans: Attachments, item: SalvagedEntry, entry: Entry, renamed: dict[str, str]) -> None:
     """Enter an accepted entry again. `renamed` maps version ids of the old tail to those they got here."""
+    try:
+        for attachment in entry.attachments:
+            scans.content(attachment)
+            node.attachments.keep(attachment.sha256, scans.sealed(attachment.sha256))
+    except NirantarError as reason:
+        item.state, item.why = "damaged", str(reason)
+        return
     purpose = Purpose(
         "salvage", reason=f"Salvaged from {item.origin} entry {item.entry_index}, by {entry.actor} ({entry.role})",
         effective_at=entry.effective_at or entry.recorded_at,
-        idempotency_key=f"salvage/{item.origin}/{item.entry_index}",
+        idempotency_key=f"salvage/{item.origin}/{item.entry_index}", attachments=entry.attachments,
     )
     transact = node.doors.transact
     try:

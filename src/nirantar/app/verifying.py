@@ -100,8 +100,9 @@ def verify_vault(
     """
     started_us = host.monotonic_us()
     report = VerifyReport(", ".join(vault.location for vault in vaults))
-    _, roster = read_published(vaults[0], Verifier.parse(identity.authority.vkey))
-    for grant in roster.grants:
+    published = read_published(vaults, identity)
+    report.findings += published.findings
+    for grant in published.roster.grants:
         reading = LogReading(grant.origin, Verifier.parse(grant.vkey))
         for step in read_log(vaults, (identity.age_identity,), reading):
             if step.data is not None:

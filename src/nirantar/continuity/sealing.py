@@ -84,7 +84,7 @@ class Sealer:
 
     def confirmed(self, entry_index: int) -> Future[None]:
         """Done once any vault holds the node's own entries up to this index. Fails with VaultUnavailable after
-        WRITE_WAIT_SECONDS_MAX."""
+        VAULT_CONFIRM_SECONDS_MAX."""
         future: Future[None] = Future()
         with self._turn:
             self._waiting.append((entry_index, future, self._host.monotonic_us()))
@@ -135,7 +135,7 @@ class Sealer:
             return False
         finally:
             self._answer_waiting()
-            self._fail_waiting(self._host.monotonic_us() - int(limits.WRITE_WAIT_SECONDS_MAX * 1e6))
+            self._fail_waiting(self._host.monotonic_us() - int(limits.VAULT_CONFIRM_SECONDS_MAX * 1e6))
 
     def _seal(self, follower: _Follower) -> None:
         """Bring one vault up to the newest checkpoint of every log."""
