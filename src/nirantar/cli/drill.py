@@ -12,7 +12,8 @@ from nirantar import limits
 from nirantar.app.drill.drilling import drill as run_drill
 from nirantar.cli import terminal
 from nirantar.continuity.drill.accounting import DrillReport, WriteOutcome
-from nirantar.continuity.drill.yardstick import DATABASE, HONEST_LINE, LABORATORY, NOT_PROVEN, PAPER, REGISTRATION
+from nirantar.continuity.drill.comparison import HEADINGS, TITLE, comparison
+from nirantar.continuity.drill.yardstick import HONEST_LINE
 
 
 def drill(
@@ -61,21 +62,10 @@ def drill(
 def print_comparison(report: DrillReport) -> None:
     """The table of promises beside 2022, and the honest line."""
     terminal.out.print()
-    terminal.print_table("What was promised, beside what happened to a hospital in November 2022", (
-        "", "this drill", "2022"), [
-        (DATABASE.what, _seconds(report.seconds_to_first_service), f"{DATABASE.days} days"),
-        (REGISTRATION.what, _seconds(report.seconds_to_first_write), f"{REGISTRATION.days} days"),
-        ("Every acknowledged write compared", _seconds(report.seconds_to_full), NOT_PROVEN),
-        (LABORATORY.what, "not built yet", f"{LABORATORY.days} days"),
-        ("Acknowledged writes lost", f"{report.lost:,} of {report.acknowledged:,}", PAPER),
-        ("Acknowledged writes altered", f"{report.altered:,} of {report.acknowledged:,}", NOT_PROVEN),
-        ("… at risk when it struck", f"{report.at_risk:,} ({_promise(report)})", "not known"),
-        ("Entries proven by signature", f"{report.entries_verified:,}", NOT_PROVEN),
-        ("Requests refused meanwhile", f"{report.requests_refused:,}", "everything was on paper"),
-    ])
+    terminal.print_table(TITLE, HEADINGS, comparison(report))
     terminal.note(HONEST_LINE)
     if report.vault_warning:
-        terminal.caution(f"The vault of this drill is a directory: {report.vault_warning}.")
+        terminal.caution(f"The vault is a directory: {report.vault_warning}.")
 
 
 def _print_verdict(report: DrillReport) -> None:
@@ -105,11 +95,3 @@ def _print_writes(title: str, why: str, writes: Sequence[WriteOutcome]) -> None:
         terminal.note(f"    entry {each.entry_index}  {each.resource}  {each.outcome}")
     if len(writes) > shown:
         terminal.note(f"    and {len(writes) - shown:,} more; --json names all")
-
-
-def _promise(report: DrillReport) -> str:
-    return "none allowed" if report.durability == "vault" else "named, and no other may be lost"
-
-
-def _seconds(seconds: float | None) -> str:
-    return "never" if seconds is None else f"{seconds:.1f} s"

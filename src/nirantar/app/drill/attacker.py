@@ -6,7 +6,7 @@ Works only on directories that carry the marker file of a scratch hospital, and 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -35,8 +35,10 @@ def require_marker(directory: Path) -> None:
         )
 
 
-def lock_files(directory: Path) -> int:
+def lock_files(directory: Path, pause: Callable[[], None] = lambda: None) -> int:
     """Overwrite every file below a scratch directory with random bytes and rename it to `.locked`; how many.
+
+    `pause` is called after each file, for attacks that people watch.
 
     Raises Forbidden without the marker. The marker goes last, so that an attack that was interrupted can go on.
     """
@@ -49,6 +51,7 @@ def lock_files(directory: Path) -> int:
         except FileNotFoundError:  # The node, alive still, removed it itself.
             continue
         locked += 1
+        pause()
     return locked
 
 

@@ -18,8 +18,9 @@ import msgspec
 from nirantar import limits
 from nirantar.app.drill import client
 from nirantar.app.drill.attacker import SABOTAGE_SEGMENTS_MIN, lock_files, sabotage_vault
+from nirantar.app.drill.calls import LOOPBACK
 from nirantar.app.drill.client import Access, Assignment
-from nirantar.app.drill.processes import LOOPBACK, Program, free_port, wait_healthy
+from nirantar.app.drill.processes import Program, free_port, wait_healthy
 from nirantar.app.drill.scratch import HOSPITAL, NODE, Scratch, scratch
 from nirantar.continuity.drill.accounting import DrillReport, Durability, Measured, Sabotage, WriteOutcome, judge
 from nirantar.errors import InvalidInput, Unavailable

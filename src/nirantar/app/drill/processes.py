@@ -10,16 +10,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Final, Self
 
 import msgspec
 
 from nirantar import limits
+from nirantar.app.drill.calls import LOOPBACK, call
 from nirantar.errors import SetupError, Unavailable
 
-LOOPBACK: Final = "127.0.0.1"
 _POLL_SECONDS: Final = 0.01
 _LOG_CHARS_SHOWN: Final = 600
 
@@ -104,6 +103,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def choose_port(wanted: int | None, usual: int) -> int:
+    """The wanted port; without one the usual port, or a free one when that is taken. Raises SetupError when the wanted
+    one is taken."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, usual if wanted is None else wanted))
+        except (OSError, OverflowError) as reason:
+            if wanted is None:
+                return free_port()
+            raise SetupError(f"Port {wanted} cannot be used ({reason}). Choose another with --port.") from None
+        return int(probe.getsockname()[1])
+
+
 def wait_healthy(port: int, program: Program) -> dict[str, Any]:
     """What `/health` says once the node serves. Raises SetupError when it ends instead, Unavailable when it takes
     longer than DRILL_STEP_SECONDS_MAX."""
@@ -119,16 +132,8 @@ def wait_healthy(port: int, program: Program) -> dict[str, Any]:
 
 def health(port: int) -> dict[str, Any] | None:
     """What `/health` says, or None while nobody answers."""
-    connection = HTTPConnection(LOOPBACK, port, timeout=limits.DRILL_HEALTH_SECONDS_MAX)
-    try:
-        connection.request("GET", "/health")
-        answer = connection.getresponse()
-        body = answer.read()
-        return dict(msgspec.json.decode(body)) if answer.status == 200 else None
-    except (OSError, HTTPException):
-        return None
-    finally:
-        connection.close()
+    answer = call(port, "GET", "/health", seconds=limits.DRILL_HEALTH_SECONDS_MAX)
+    return None if answer is None or answer.status != 200 else dict(msgspec.json.decode(answer.body))
 
 
 def _tail(log: Path) -> str:

@@ -48,6 +48,11 @@ class Scratch:
         """What the processes print."""
         return self.root / "log.txt"
 
+    def files_of_the_node(self) -> list[str]:
+        """The names of the attacked node's files as they are now, in a stable order."""
+        names = (path.relative_to(self.node).as_posix() for path in self.node.rglob("*") if path.is_file())
+        return sorted(names)
+
     def open_hospital(self, hospital: str, durability: str) -> str | None:
         """`nirantar init`; the vault's warning. Node and vault are marked as scratch."""
         report = run([
