@@ -283,14 +283,14 @@ class SimulatedHospital:
         """Open the node as after any crash, verify it with its own verification, and look for every promise."""
         host = self._host
         Node(host, NODE).close()
-        report = verify_node(host, NODE, heal=self.view_lies)
-        self.damaged_views += bool(report.findings)
-        assert report.ok, f"verification: {report.findings}"
-        assert not report.findings or self.view_lies, f"an honest disk damaged the view: {report.findings}"
         with closing(JournalReader(host, NODE / JOURNAL_FILE)) as reader:
             origin = next(iter(reader.origins()))
             entries = [_read(data, origin, index) for index, data, _ in reader.entries(origin, 0, reader.size(origin))]
             self._check_journal(reader, origin, entries)
+        report = verify_node(host, NODE, heal=self.view_lies)
+        self.damaged_views += bool(report.findings)
+        assert report.ok, f"verification: {report.findings}"
+        assert not report.findings or self.view_lies, f"an honest disk damaged the view: {report.findings}"
         node = Node(host, NODE)
         assert node.status().read_only is None, node.status().read_only
         self._check_view(node)

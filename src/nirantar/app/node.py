@@ -136,7 +136,9 @@ class Node:
         self._stack.callback(self.reader.close)
         self.view = open_view(host, self.papers, directory / VIEW_FILE)
         self._stack.callback(lambda: self.view.close())
-        self._bring_view_forward(progress)
+        lost = self._lost_entries()
+        if lost is None:
+            self._bring_view_forward(progress)
         self.vaults = tuple(open_vault(host, uri) for uri in settings.vaults)
         self.sequencer = Sequencer(host, self.journal, self.view)
         self.attachments = Attachments(host, directory / ATTACHMENTS_DIRECTORY)
@@ -146,7 +148,7 @@ class Node:
             stop_writing=self._stop_writing,
         )
         self._refusal: str | None = None
-        why = self._why_read_only()
+        why = lost or self._why_read_only()
         if why is not None:
             self._stop_writing(why)
         self.access_log = AccessLog(host, directory / ACCESS_LOG_DIRECTORY)
@@ -200,6 +202,25 @@ class Node:
             read_only=self._refusal,
             recovered_from=tuple(origin for origin in self.journal.origins() if origin != papers.origin),
             started_at_us=self._started_at_us,
+        )
+
+    def _lost_entries(self) -> str | None:
+        """Why the journal must have lost entries, as a sentence: the view is only ever shown what its journal holds.
+
+        Such a view is not rebuilt at start: it may be the last to know of what was acknowledged.
+        """
+        held = self.journal.size()
+        try:
+            with self.view.reader() as state:
+                position = state.positions().get(self.papers.origin)
+        except Damaged:
+            return None  # made anew when it is brought forward
+        if position is None or position.entries <= held:
+            return None
+        return (
+            f"This node's journal has {held} entries, but its view was made from {position.entries}: the journal lost "
+            "some. The node only reads. Recover the hospital from its vault (nirantar recover); only if that has no "
+            "more either, accept the loss with: nirantar verify DIR --heal"
         )
 
     def _bring_view_forward(self, progress: Progress) -> None:
