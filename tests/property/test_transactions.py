@@ -17,6 +17,7 @@ from nirantar.fhir.compartment import patient_of, patients_of
 from nirantar.fhir.references import references_in, rewrite_references
 from nirantar.fhir.search_parameters import extract
 from nirantar.fhir.transaction_bundle import parse_transaction
+from nirantar.interactions.operations import create
 from stepped_writer import SteppedWriter
 
 MAPPING = {"urn:uuid:1": "Patient/one", "urn:uuid:2": "Patient/two"}
@@ -170,3 +171,37 @@ def test_any_shape_can_be_indexed_and_filed(resource: dict[str, Any], type: str)
     assert extract(shaped) == extract(dict(reversed(shaped.items())))
     patients = patients_of(shaped)
     assert patient_of(shaped) == (patients[0] if patients else None)
+
+
+ELEMENTS = st.fixed_dictionaries({"valueQuantity": st.fixed_dictionaries({"value": DECIMALS, "unit": st.just("kg")})}, optional={
+    "note": st.lists(st.fixed_dictionaries({"text": st.text("aé€😀\\\" \n", min_size=1, max_size=8).filter(str.strip)}),
+                     min_size=1, max_size=2),
+    "referenceRange": st.lists(st.fixed_dictionaries({"low": st.fixed_dictionaries({"value": DECIMALS})}), min_size=1, max_size=2),
+    "meta": st.fixed_dictionaries({"source": st.just("urn:test:source"), "versionId": st.just("9")}),
+    "id": st.just("theirs"),
+})  # fmt: skip
+
+
+@given(elements=ELEMENTS, linked=st.booleans())
+@settings(derandomize=True, max_examples=60, deadline=None)
+def test_what_is_stored_is_what_was_sent(elements: dict[str, Any], linked: bool) -> None:
+    """All but id, meta and links: the same names in the same order, decimals digit by digit; meta keeps the client's
+    own words and loses its versionId."""
+    writer = SteppedWriter()
+    sent = {"resourceType": "Observation", "status": "final", "code": {"text": "Weight"}, **elements}
+    if linked:
+        sent["focus"] = [{"reference": f"Location?identifier={SYSTEM}|1"}]
+    place = {"resourceType": "Location", "identifier": [{"system": SYSTEM, "value": "1"}]}
+    result, other = writer.write(create(sent), create(place)).results
+    assert result.version is not None
+    assert result.version.resource is not None
+    stored = json.decode(result.version.resource)
+    assert list(stored)[:3] == ["resourceType", "id", "meta"]
+    assert stored["id"] == result.id != "theirs"
+    wanted = {key: value for key, value in sent.items() if key not in ("resourceType", "id", "meta")}
+    if linked:
+        wanted["focus"] = [{"reference": f"Location/{other.id}"}]
+    assert json.encode({key: stored[key] for key in list(stored)[3:]}) == json.encode(wanted)
+    assert stored["meta"]["versionId"] == result.version.version_id
+    assert stored["meta"].get("source") == sent.get("meta", {}).get("source")
+    writer.close()
