@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from rest_client import RestClient, codes, document, observation, open_node, patient
 
+from nirantar.limits import TRANSACTION_ENTRIES_MAX
+
 MOTHER = "urn:uuid:0b5f0e0a-8f0e-4a52-9d2c-6a1c3d6f0a01"
 VISIT = "urn:uuid:0b5f0e0a-8f0e-4a52-9d2c-6a1c3d6f0a02"
 
@@ -180,3 +182,148 @@ def test_a_large_batch_is_written_in_groups(client: RestClient) -> None:
     rooms = [entry("POST", "Location", {"resourceType": "Location", "name": f"Bed {number}"}) for number in range(300)]
     answer = document(client.call("POST", "", posted("batch", *rooms)))
     assert statuses(answer) == [201] * 300
+
+
+def test_a_key_belongs_to_one_request(client: RestClient) -> None:
+    """The same key with anything else asked is a conflict, for every way to write; the first answer stays."""
+    room = {"resourceType": "Location", "name": "Room"}
+    key = {"Idempotency-Key": "counter-1/key"}
+    first = client.call("POST", "/Location", room, headers=key)
+    assert first.status_code == 201
+    other = {"resourceType": "Location", "name": "Another"}
+    for method, path, body, more in (
+        ("POST", "/Location", other, {}),
+        ("POST", "/Location", room, {"If-None-Exist": "name=Room"}),
+        ("PUT", "/Location/x", {**room, "id": "x"}, {}),
+        ("DELETE", "/Location/x", None, {}),
+        ("POST", "", posted("transaction", entry("POST", "Location", room), entry("POST", "Location", other)), {}),
+    ):
+        answer = client.call(method, path, body, headers={**key, **more})
+        assert (answer.status_code, codes(answer)) == (409, {"conflict"}), answer.text
+    same = client.call("POST", "/Location", dict(reversed(room.items())), headers=key)
+    assert (same.status_code, same.content, same.headers["etag"]) == (201, first.content, first.headers["etag"])
+
+
+def test_a_key_belongs_to_one_content(client: RestClient) -> None:
+    """Content that is uploaded again under its key is stored once; other content under that key is a conflict."""
+    headers = {"Idempotency-Key": "scanner/1", "Content-Type": "application/pdf"}
+    first, again = (client.call("POST", "/Binary", content=b"scan", headers=headers) for _ in range(2))
+    assert (first.status_code, again.content) == (201, first.content)
+    other = client.call("POST", "/Binary", content=b"another", headers=headers)
+    assert (other.status_code, codes(other)) == (409, {"conflict"})
+
+
+def test_a_key_of_a_batch_belongs_to_each_entry(client: RestClient) -> None:
+    """Sent again, each entry is answered as before; only an entry that asks for something else is refused."""
+    rooms = [entry("POST", "Location", {"resourceType": "Location", "name": name}) for name in ("A", "B")]
+    headers = {"Idempotency-Key": "batch/1"}
+    first = document(client.call("POST", "", posted("batch", *rooms), headers=headers))
+    other = entry("POST", "Location", {"resourceType": "Location", "name": "C"})
+    again = document(client.call("POST", "", posted("batch", rooms[0], other), headers=headers))
+    assert again["entry"][0] == first["entry"][0]
+    assert statuses(again) == [201, 409]
+
+
+def test_every_entry_of_a_transaction_says_what_became_of_it(client: RestClient) -> None:
+    """Status, location, ETag and time of each write; an outcome where one is preferred; what HEAD reads has no body."""
+    client.call("PUT", "/Location/tx-old", {"resourceType": "Location", "id": "tx-old"})
+    client.call("PUT", "/Location/tx-kept", {"resourceType": "Location", "id": "tx-kept", "name": "Kept"})
+    response = client.call("POST", "", posted(
+        "transaction",
+        entry("HEAD", "Location/tx-new"),
+        entry("GET", "Location/tx-old"),
+        entry("PUT", "Location/tx-kept", {"resourceType": "Location", "id": "tx-kept"}),
+        entry("PUT", "Location/tx-new", {"resourceType": "Location", "id": "tx-new"}),
+        entry("DELETE", "Location/tx-old"),
+        entry("DELETE", "Location/tx-never"),
+        entry("POST", "Location", {"resourceType": "Location"}, ifNoneExist="name=Kept"),
+    ), headers={"Prefer": "return=OperationOutcome"})
+    assert response.status_code == 200, response.text
+    answer = document(response)
+    looked_at, gone, updated, created, deleted, nothing, made = (each["response"] for each in answer["entry"])
+    assert statuses(answer) == [200, 410, 200, 201, 204, 204, 200]
+    assert not any("resource" in each for each in answer["entry"])
+    assert looked_at["etag"] == created["etag"]
+    assert gone["outcome"]["issue"][0]["code"] == "deleted"
+    for each, id in ((updated, "tx-kept"), (created, "tx-new"), (deleted, "tx-old"), (made, "tx-kept")):
+        version = each["etag"][3:-1]
+        assert each["location"] == f"Location/{id}/_history/{version}"
+        assert each["lastModified"]
+    assert updated["etag"] == created["etag"] == deleted["etag"] != made["etag"]
+    assert "location" not in nothing
+    for each in (updated, created, deleted, nothing, made):
+        assert each["outcome"]["issue"][0]["severity"] == "information"
+    assert client.call("GET", "/Location/tx-old").status_code == 410
+
+
+def test_a_document_travels_whole_through_a_bundle(client: RestClient) -> None:
+    """A Bundle as the resource of an entry keeps its inner links, in a transaction and in a batch."""
+    inner = {"resourceType": "Bundle", "type": "collection", "entry": [
+        {"fullUrl": MOTHER, "resource": {"resourceType": "Patient", "active": True}},
+        {"fullUrl": VISIT, "resource": visit(MOTHER)},
+    ]}
+    for kind in ("transaction", "batch"):
+        response = client.call("POST", "", posted(kind, entry("POST", "Bundle", inner)), headers={"Prefer": "return=representation"})
+        answer = document(response)
+        assert statuses(answer) == [201], response.text
+        assert answer["entry"][0]["resource"]["entry"] == inner["entry"]
+
+
+def test_a_bundle_has_a_largest_number_of_entries(client: RestClient) -> None:
+    """One more than the bound is refused by its name before anything is written."""
+    rooms = [entry("POST", "Location", {"resourceType": "Location", "name": "Too many"})] * (TRANSACTION_ENTRIES_MAX + 1)
+    for kind in ("transaction", "batch"):
+        response = client.call("POST", "", posted(kind, *rooms))
+        assert (response.status_code, codes(response)) == (400, {"too-long"})
+        assert "TRANSACTION_ENTRIES_MAX" in response.text
+    assert document(client.call("GET", "/Location?name=Too%20many&_total=accurate"))["total"] == 0
+
+
+def test_refusals_do_not_quote_what_was_sent(client: RestClient) -> None:
+    """Whatever is wrong with a write, no value and no condition of the request comes back: only paths of elements."""
+    secret = "Zaphodia"
+    number = {"identifier": [{"system": "urn:test:secret", "value": secret}]}
+    person = patient(secret)
+    twice = [client.call("POST", "/Location", {"resourceType": "Location", **number}) for _ in range(2)]
+    assert [each.status_code for each in twice] == [201, 201]
+    subject = f"Patient?identifier=urn:test:secret|{secret}"
+    wrong = [
+        entry("POST", "Patient", {**person, "gender": secret}),
+        entry("POST", "Patient", {**person, "birthDate": secret}),
+        entry("POST", "Patient", {**person, "active": secret}),
+        entry("POST", "Patient", {**person, "name": [{"famly": secret}]}),
+        entry("POST", "Patient", {**person, "meta": secret}),
+        entry("POST", "Patient", {**person, "id": secret + "/1"}),
+        entry("POST", "Patient", {**person, "contact": [{"name": {"family": secret}, "gender": secret}]}),
+        entry("POST", "Patient", {**person, "managingOrganization": {"reference": secret}}),
+        entry("POST", "Patient", {**person, "text": {"status": "generated", "div": f"<script>{secret}</script>"}}),
+        entry("POST", "Patient", {**person, "extension": [{"url": secret, "valueCode": secret, "valueString": secret}]}),
+        entry("POST", "Patient", {**person, "contained": [{"resourceType": secret}]}),
+        entry("POST", "Patient", {**person, "resourceType": secret}),
+        entry("POST", secret, person),
+        entry(secret, "Patient", person),
+        entry("POST", "Patient", person, full_url=secret),
+        entry("POST", "Patient", person, ifNoneExist=secret),
+        entry("POST", "Patient", person, ifNoneExist=f"birthdate={secret}"),
+        entry("POST", "Patient", person, ifNoneExist=f"name:exakt={secret}"),
+        entry("POST", "Location", {"resourceType": "Location"}, ifNoneExist=f"identifier=urn:test:secret|{secret}"),
+        entry("PUT", f"Location?identifier=urn:test:secret|{secret}", {"resourceType": "Location"}),
+        entry("PUT", "Location/secret", {"resourceType": "Location", "id": secret}),
+        entry("PUT", "Location/secret", {"resourceType": "Location", "id": "secret"}, ifMatch=secret),
+        entry("PUT", "Location/secret", {"resourceType": "Location", "id": "secret"}, ifMatch=f'W/"{secret}"'),
+        entry("DELETE", f"Location?identifier=urn:test:secret|{secret}"),
+        entry("PATCH", "Location/secret", {"resourceType": "Parameters", "id": secret}),
+        entry("POST", "Encounter", visit(subject)),
+        entry("POST", "Encounter", visit(f"Patient?birthdate={secret}")),
+        entry("POST", "Encounter", visit("urn:uuid:" + secret)),
+        entry("POST", "Observation", {**observation("x"), "valueString": secret}),
+        entry("POST", "Observation", {**observation("x"), "effectiveDateTime": secret, "status": secret}),
+    ]
+    for each in wrong:
+        for kind in ("transaction", "batch"):
+            response = client.call("POST", "", posted(kind, each))
+            answer = document(response)
+            failed = response.status_code if kind == "transaction" else statuses(answer)[0]
+            assert 400 <= failed < 500, (each["request"], response.text)
+            assert secret not in response.text, response.text
+    assert client.call("POST", "", content=f'{{"resourceType": "{secret}'.encode(), headers={"Content-Type": "application/fhir+json"}).status_code == 400

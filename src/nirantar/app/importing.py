@@ -71,8 +71,9 @@ def import_files(
 
     def send(piece: _Piece) -> None:
         settle(IN_FLIGHT_MAX - 1)
+        purpose = Purpose("import", idempotency_key=piece.key)
         try:
-            in_flight.append((piece, transact.submit(IMPORTER, piece.operations, Purpose("import", idempotency_key=piece.key))))
+            in_flight.append((piece, transact.submit(IMPORTER, piece.operations, purpose)))
         except (InvalidInput, NotFound) as reason:
             report.rejected.append((piece.place, str(reason)))
 

@@ -1,6 +1,7 @@
 """Links inside a resource: finding them, and rewriting those that a transaction Bundle gives a new meaning.
 
-Source: R4 http §3.1.0.11.2 (transactions) and bundle §2.36.4 (resolving references).
+A Bundle that is itself a resource (a document, a received message) is whole: its links are about its own entries, so
+none is found and none rewritten. Source: R4 http §3.1.0.11.2 (transactions), bundle §2.36.4 (resolving references).
 """
 
 from __future__ import annotations
@@ -34,9 +35,10 @@ def condition_of(reference: str) -> tuple[str, str] | None:
 
 
 def references_in(resource: dict[str, Any]) -> list[str]:
-    """Every Reference.reference of a resource, in document order, contained resources included."""
+    """Every Reference.reference of a resource, in document order, contained resources included; none of a Bundle."""
     found: list[str] = []
-    _collect(resource, found)
+    if not _is_whole(resource):
+        _collect(resource, found)
     return found
 
 
@@ -69,7 +71,11 @@ def rewrite_references(resource: dict[str, Any], mapping: Mapping[str, str]) -> 
     decimals and other strings are the very same objects. The argument is not modified; parts without links are
     shared with the result, which is the argument itself when nothing changed.
     """
-    return _rewritten_object(resource, mapping) if mapping else resource
+    return _rewritten_object(resource, mapping) if mapping and not _is_whole(resource) else resource
+
+
+def _is_whole(resource: dict[str, Any]) -> bool:
+    return resource.get("resourceType") == "Bundle"
 
 
 def _rewritten_object(value: dict[str, Any], mapping: Mapping[str, str]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Transaction and batch Bundles, read: what each entry asks for.
 
-Reading needs no state and happens before the single writer; `transaction_plan` goes on inside it. A transaction is
-all or nothing and reports everything that is wrong with it; in a batch each entry stands for itself.
+Reading needs no state and happens before the single writer; `interactions.transaction` goes on inside it. A
+transaction is all or nothing and reports everything that is wrong with it; in a batch each entry stands for itself.
 Source: R4 http §3.1.0.11, bundle §2.36.
 """
 
@@ -21,12 +21,13 @@ from nirantar.fhir.search_query import SearchQuery, parse_condition
 from nirantar.limits import ISSUES_MAX, TRANSACTION_ENTRIES_MAX
 
 BundleKind = Literal["transaction", "batch"]
-Method = Literal["DELETE", "POST", "PUT", "PATCH", "GET"]
+Method = Literal["DELETE", "POST", "PUT", "PATCH", "GET", "HEAD"]
 
 _Read = TypeVar("_Read")
 
-METHOD_ORDER: Final[dict[str, int]] = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3}
-"""The order in which FHIR has the operations of a transaction done."""
+METHODS: Final = ("DELETE", "POST", "PUT", "PATCH", "GET", "HEAD")
+"""In the order in which FHIR has the operations of a transaction done."""
+READING: Final = frozenset({"GET", "HEAD"})
 
 _REST_URL = re.compile(r"https?://.+/([A-Z][A-Za-z]{0,63})/([A-Za-z0-9.-]{1,64})")
 _ABSOLUTE: Final = ("urn:uuid:", "urn:oid:", "https://", "http://")
@@ -37,9 +38,8 @@ class Operation:
     """What one entry asks for. `entry_index` counts from 0 in the Bundle as it came.
 
     `condition` is the search of `ifNoneExist` for a POST, else that of a PUT, PATCH or DELETE without an id.
-    `if_match` and `if_none_match` are version ids, the latter perhaps `*`. For a GET, `target` says what to read.
-    After `transaction_plan.plan`, `id` is known unless the condition of a DELETE or PATCH matched nothing, and `exists`
-    says that the condition matched: a POST then writes nothing and its answer is the resource that is there.
+    `if_match` and `if_none_match` are version ids or `*`. For a GET, `target` says what to read. `id` is the URL's, for
+    a PUT with a condition that of its resource, and None where the writer gives or finds it.
     """
 
     entry_index: int
@@ -51,7 +51,6 @@ class Operation:
     if_none_match: str | None = None
     full_url: str | None = None
     resource: dict[str, Any] | None = None
-    exists: bool = False
 
     @property
     def type(self) -> str:
@@ -61,15 +60,7 @@ class Operation:
     @property
     def writes(self) -> bool:
         """Whether it may make a new version."""
-        return self.method != "GET" and not (self.method == "POST" and self.exists)
-
-
-class ConditionalReference(NamedTuple):
-    """A reference that is a search: it must match exactly one resource, whose `Type/id` takes the place of `text`."""
-
-    entry_index: int
-    text: str
-    query: SearchQuery
+        return self.method not in READING
 
 
 class Refused(NamedTuple):
@@ -81,12 +72,11 @@ class Refused(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A Bundle, parsed. `refused` is empty in a transaction; `conditional_references` has each text once."""
+    """A Bundle, parsed. `refused` is empty in a transaction."""
 
     kind: BundleKind
     operations: tuple[Operation, ...]
     refused: tuple[Refused, ...] = ()
-    conditional_references: tuple[ConditionalReference, ...] = ()
 
 
 def parse_transaction(resource: dict[str, Any]) -> Request:
@@ -94,7 +84,7 @@ def parse_transaction(resource: dict[str, Any]) -> Request:
 
     Raises LimitExceeded for too many entries, ResourceInvalid (naming `Bundle.entry[i]`) when it is no such Bundle,
     and for a transaction when any entry is wrong: a bad URL, a body that does not fit it, an identity or fullUrl used
-    twice, the same condition twice, a urn reference that no entry explains.
+    twice, the same condition twice in one method, a urn reference that no entry explains.
     """
     kind = resource.get("type")
     if resource.get("resourceType") != "Bundle" or kind not in ("transaction", "batch"):
@@ -115,22 +105,16 @@ def parse_transaction(resource: dict[str, Any]) -> Request:
     if kind == "transaction":
         refused.extend(_overlaps(operations))
         explained = {operation.full_url for operation in operations if operation.resource is not None}
-    conditional: list[ConditionalReference] = []
     for operation in operations:
         try:
-            conditional.extend(_conditional_references(operation, explained))
+            _check_references(operation, explained)
         except InvalidInput as error:
             refused.append(Refused(operation.entry_index, error))
     refused.sort(key=lambda one: one.entry_index)
     if refused and kind == "transaction":
         raise ResourceInvalid(tuple(issue for one in refused for issue in one.error.issues())[:ISSUES_MAX])
     wrong = {one.entry_index for one in refused}
-    return Request(
-        kind,
-        tuple(operation for operation in operations if operation.entry_index not in wrong),
-        tuple(refused),
-        tuple({one.text: one for one in reversed(conditional) if one.entry_index not in wrong}.values())[::-1],
-    )
+    return Request(kind, tuple(each for each in operations if each.entry_index not in wrong), tuple(refused))
 
 
 def entry_error(entry_index: int, code: str, diagnostics: str, element: str = "") -> ResourceInvalid:
@@ -144,8 +128,8 @@ def _operation(entry_index: int, entry: Any) -> Operation:
         raise entry_error(entry_index, "required", "needs a request with method and url.", "request")
     request = entry["request"]
     method = request.get("method")
-    if method not in METHOD_ORDER:
-        raise entry_error(entry_index, "value", "must be DELETE, POST, PUT, PATCH or GET.", "request.method")
+    if method not in METHODS:
+        raise entry_error(entry_index, "value", "must be DELETE, POST, PUT, PATCH, GET or HEAD.", "request.method")
     target = _read(entry_index, "request.url", request.get("url"), parse_target)
     if target is None:
         raise entry_error(entry_index, "required", "is missing.", "request.url")
@@ -158,19 +142,26 @@ def _operation(entry_index: int, entry: Any) -> Operation:
     where = "request.url"
     if method == "POST":
         condition, where = request.get("ifNoneExist"), "request.ifNoneExist"
-    if method == "GET":
+    if method in READING:
         condition = None
+    resource = _body(entry_index, method, target, entry.get("resource"))
     return Operation(
         entry_index,
         method,
         target,
-        target.id,
+        target.id or _own_id(method, resource),
         _read(entry_index, where, condition, partial(parse_condition, target.type)),
         _read(entry_index, "request.ifMatch", request.get("ifMatch"), entity_tag),
         _read(entry_index, "request.ifNoneMatch", request.get("ifNoneMatch"), entity_tag),
         full_url,
-        _body(entry_index, method, target, entry.get("resource")),
+        resource,
     )
+
+
+def _own_id(method: str, resource: dict[str, Any] | None) -> str | None:
+    """The id that a PUT by condition brings: the match must have it, or a new resource gets it (R4 http, update)."""
+    id = resource.get("id") if method == "PUT" and resource is not None else None
+    return id if isinstance(id, str) else None
 
 
 def _read(entry_index: int, element: str, text: Any, reader: Callable[[str], _Read]) -> _Read | None:
@@ -188,7 +179,7 @@ def _read(entry_index: int, element: str, text: Any, reader: Callable[[str], _Re
 def _check_form(entry_index: int, method: str, target: Target) -> None:
     """Refuse a URL that the method cannot have."""
     match method, target.interaction:
-        case ("GET", _):
+        case ("GET" | "HEAD", _):
             return
         case ("POST", "type") if not target.query:
             return
@@ -203,7 +194,7 @@ def _check_form(entry_index: int, method: str, target: Target) -> None:
 
 def _body(entry_index: int, method: str, target: Target, resource: Any) -> dict[str, Any] | None:
     """The entry's resource, checked against method and URL."""
-    if method in ("GET", "DELETE"):
+    if method in READING or method == "DELETE":
         if resource is not None:
             raise entry_error(entry_index, "value", f"has no place in a {method}.", "resource")
         return None
@@ -229,7 +220,8 @@ def _overlaps(operations: Iterable[Operation]) -> list[Refused]:
         if operation.writes and operation.id is not None:
             keys.append(("identity", operation.type, operation.id))
         if operation.condition is not None:
-            keys.append(("condition", operation.type, canonical_query(operation.condition)))
+            # Of one method only: what a DELETE matches is gone for a POST, what a POST makes is there for a PUT.
+            keys.append(("condition", operation.method, operation.type, canonical_query(operation.condition)))
         for key in keys:
             earlier = first_use.setdefault(key, operation.entry_index)
             if earlier != operation.entry_index:
@@ -238,12 +230,11 @@ def _overlaps(operations: Iterable[Operation]) -> list[Refused]:
     return found
 
 
-def _conditional_references(operation: Operation, explained: set[str | None]) -> list[ConditionalReference]:
-    """The searches among an entry's references. Raises ResourceInvalid for a urn that no fullUrl explains."""
+def _check_references(operation: Operation, explained: set[str | None]) -> None:
+    """Refuse a urn that no fullUrl explains and a search that is not understood. Raises ResourceInvalid."""
     if operation.resource is None or operation.method == "PATCH":
-        return []
+        return
     entry_index = operation.entry_index
-    found: list[ConditionalReference] = []
     for reference in references_in(operation.resource):
         if is_urn(reference):
             if reference not in explained and reference.partition("#")[0] not in explained:
@@ -252,14 +243,11 @@ def _conditional_references(operation: Operation, explained: set[str | None]) ->
         condition = condition_of(reference)
         if condition is not None:
             type, written = condition
-            query = _read(entry_index, "resource", written, partial(parse_condition, type))
-            if query is not None:
-                found.append(ConditionalReference(entry_index, reference, query))
-    return found
+            _read(entry_index, "resource", written, partial(parse_condition, type))
 
 
 def reference_mapping(operations: Iterable[Operation]) -> dict[str, str]:
-    """What the references of a planned transaction mean: fullUrl → `Type/id`.
+    """What the references of a transaction mean, once every operation has its id: fullUrl → `Type/id`.
 
     A fullUrl that is a server's URL (`https://elsewhere/Patient/7`) also gives its relative form, because references
     between entries may be written so. Raises ResourceInvalid where that form would mean two resources. The writer adds

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from dataclasses import replace
+from hashlib import sha256
 from typing import Any, Final
 
 from nirantar.errors import Damaged, InvalidInput
@@ -42,10 +44,9 @@ class Attach:
             "meta": {"extension": [{"url": ATTACHMENT_URL, "valueString": attachment.sha256}]},
             "contentType": content_type,
         }
-        held = Purpose(
-            purpose.action, purpose.reason, purpose.effective_at, purpose.idempotency_key, purpose.durability,
-            (attachment,),
-        )
+        # Not of the resource: each time it is stored, the same content becomes another encrypted object.
+        asked = sha256(content_type.encode() + b"\n" + content).hexdigest()
+        held = replace(purpose, attachments=(attachment,), request_hash=asked)
         return self._transact.submit(caller, (create(resource),), held)
 
     def content(self, caller: Caller, id: str) -> tuple[str, bytes]:

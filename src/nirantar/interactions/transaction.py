@@ -2,12 +2,12 @@
 
 `prepare` runs in the caller's thread and does all that does not depend on the state; `decide` runs in the writer's
 thread against the uncommitted view, so that two conditional creates of one commit batch can never both pass.
+Conditions are met in FHIR's order (`foreseen.py`); results and changes stand in the order of the request.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 from uuid import UUID, uuid5
@@ -21,36 +21,32 @@ from nirantar.errors import (
     Damaged,
     InvalidInput,
     LimitExceeded,
-    MultipleMatches,
-    NotFound,
     VersionConflict,
 )
 from nirantar.fhir import json
 from nirantar.fhir.compartment import patient_of
 from nirantar.fhir.references import condition_of, references_in, rewrite_references
 from nirantar.fhir.search_query import SearchQuery, parse_condition
-from nirantar.fhir.transaction_bundle import Operation, reference_mapping
+from nirantar.fhir.transaction_bundle import METHODS, Operation, reference_mapping
 from nirantar.host.identifiers import uuid7
 from nirantar.host.port import Host
 from nirantar.host.times import instant
 from nirantar.interactions.authorize import Caller
+from nirantar.interactions.foreseen import Foreseen
+from nirantar.interactions.repeats import repeated_results, require_same_request
+from nirantar.interactions.results import OperationResult, Status
 from nirantar.journal.entry import ENTRY_VERSION, SALT_BYTES, Attachment, Change, Entry, decode, encode_salt
 from nirantar.journal.log import Appended
 from nirantar.journal.sequencer import Turn
 from nirantar.store.port import StoredVersion, View, ViewReader
 
 Durability = Literal["node", "vault"]
-Status = Literal["created", "updated", "deleted", "unchanged"]
 
 ACTIONS_ACROSS_PATIENTS: Final = frozenset({"merge-patients", "unmerge-patients"})
 """One entry touches one patient; these are the exceptions (docs/format.md, Entry)."""
 
-_KEY_USED: Final = "This idempotency key belongs to another request, which is already done: use a new key."
-
-_FOUND_MOVED: Final = (
-    "This request is done already, but what its condition found then no longer matches: search for what you need."
-)
-
+_HEAD: Final = frozenset({"resourceType", "id", "meta"})
+_STAMPS: Final = frozenset({"versionId", "lastUpdated"})
 _REQUEST_NAMESPACE: Final = UUID("5f0c7a1e-7c1b-5d3a-9d0e-2b6f4f6d1f10")
 
 
@@ -59,8 +55,8 @@ class Purpose:
     """Why a transaction happens: `action` names it for the audit ("register", "fhir-create"), `reason` is free text.
 
     `effective_at` is a FHIR instant for events that happened before they were typed in. With `idempotency_key` a
-    repeated call, also at another node, finds the first one's result instead of writing again. `attachments` are
-    stored already; the entry holds their keys.
+    repeated call, also at another node, finds the first one's result instead of writing again; with `request_hash`
+    (`repeats.request_hash`) it must ask for the same. `attachments` are stored already; the entry holds their keys.
     """
 
     action: str
@@ -69,16 +65,7 @@ class Purpose:
     idempotency_key: str | None = None
     durability: Durability | None = None
     attachments: tuple[Attachment, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class OperationResult:
-    """What became of one operation, in the order of the request. `version` is None for a delete of nothing."""
-
-    status: Status
-    type: str
-    id: str
-    version: StoredVersion | None
+    request_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,15 +80,30 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Prepared:
-    """An operation that needs nothing more than its turn. `resource` lacks its type, id and meta; `body` is its
-    encoding, made early unless references in it wait for the writer."""
+    """An operation that needs nothing more than its turn. `body` is the encoding of its resource without type, id and
+    meta, made early unless references in it wait for the writer. `matched` says that its condition found `id`."""
 
     operation: Operation
     id: str
     resource: dict[str, Any] | None
-    meta: dict[str, Any]
     body: bytes | None = None
     matched: bool = False
+
+    @property
+    def writes(self) -> bool:
+        """Whether it may change something: not a create that found its resource, nor a delete that found none."""
+        match self.operation.method:
+            case "POST":
+                return not self.matched
+            case "DELETE":
+                return self.matched or self.operation.condition is None
+        return True
+
+    def stamped(self, **meta: str) -> dict[str, Any]:
+        """The resource with its id and with `meta` in place of what the client wrote there."""
+        assert self.resource is not None, "only a resource is stamped"
+        own = {key: value for key, value in self.resource.get("meta", {}).items() if key not in _STAMPS}
+        return {"resourceType": self.operation.type, "id": self.id, "meta": {**meta, **own}}
 
 
 class Transaction:
@@ -140,13 +142,15 @@ class Transaction:
         if self._key_hash is not None and (known := state.entry_for_key(self._key_hash)):
             self._replay(turn, state, *known)
             return None
-        if self._waits_for_writer:
-            self._resolve(state)
-        self._require_one_patient()
         recorded_at = instant(turn.now_us)
+        if self._waits_for_writer:
+            self._resolve(state, recorded_at)
+        heads = [state.read(each.operation.type, each.id) for each in self._prepared]
+        if self._purpose.action not in ACTIONS_ACROSS_PATIENTS:
+            _require_one_patient(self._prepared, heads)
         version_id = f"{self._node}.{turn.entry_index}"
-        for prepared in self._prepared:
-            self._decide_one(state, prepared, turn, recorded_at, version_id)
+        for prepared, head in zip(self._prepared, heads, strict=True):
+            self._decide_one(prepared, head, turn, recorded_at, version_id)
         if not self._changes:
             return None
         return Entry(
@@ -155,6 +159,7 @@ class Transaction:
             workstation=self._caller.workstation, action=self._purpose.action, changes=tuple(self._changes),
             salt=encode_salt(self._host.random_bytes(SALT_BYTES)), effective_at=self._purpose.effective_at,
             reason=self._purpose.reason, idempotency_key=self._key_hash,
+            request_hash=None if self._key_hash is None else self._purpose.request_hash,
             attachments=self._purpose.attachments,
         )
 
@@ -170,45 +175,53 @@ class Transaction:
             return str(uuid5(_REQUEST_NAMESPACE, f"{self._key_hash}/{place}"))
         return uuid7(self._host.now_us(), self._host)
 
-    def _resolve(self, state: ViewReader) -> None:
-        """Turn every condition into an id, then rewrite the references that waited for it."""
-        for prepared in self._prepared:
-            operation = prepared.operation
-            if operation.condition is not None:
-                found = _match(state, operation.condition)
-                if found is not None and operation.id not in (None, found):
-                    raise InvalidInput(
-                        f"The condition matches another {operation.type} than the one whose id the resource carries."
-                    )
-                prepared.matched = found is not None
-                prepared.id = found or prepared.id
+    def _resolve(self, state: ViewReader, recorded_at: str) -> None:
+        """Turn every condition into an id, in FHIR's order, then rewrite the references that waited for it."""
+        foreseen = Foreseen(state)
+        for method in METHODS:
+            step = [each for each in self._prepared if each.operation.method == method]
+            for prepared in step:
+                _meet(prepared, foreseen)
+            for prepared in step:
+                if method == "DELETE" and prepared.writes:
+                    foreseen.hide(prepared.operation.type, prepared.id)
+                elif method == "POST" and prepared.writes and prepared.resource is not None:
+                    foreseen.add(prepared.resource | prepared.stamped(lastUpdated=recorded_at))
+        self._resolve_references(state, recorded_at)
+
+    def _resolve_references(self, state: ViewReader, recorded_at: str) -> None:
+        """References by fullUrl first: they may be what a conditional reference then finds a resource by."""
         mapping = _reference_mapping((each.operation, each.id) for each in self._prepared)
+        foreseen = Foreseen(state)
+        for prepared in self._prepared:
+            if prepared.writes:
+                foreseen.hide(prepared.operation.type, prepared.id)
+            if prepared.resource is not None:
+                prepared.resource = rewrite_references(prepared.resource, mapping)
+                if prepared.writes:
+                    foreseen.add(prepared.resource | prepared.stamped(lastUpdated=recorded_at))
+        meant: dict[str, str] = {}
         for prepared in self._prepared:
             if prepared.resource is None:
                 continue
-            wanted = dict(mapping)
             for reference, query in searched_references(prepared.resource).items():
-                if reference not in wanted:
-                    wanted[reference] = _resolve_reference(state, query)
-            prepared.resource = rewrite_references(prepared.resource, wanted)
-            prepared.body = json.encode(prepared.resource)
+                if reference not in meant:
+                    meant[reference] = foreseen.referred(query)
+            prepared.resource = rewrite_references(prepared.resource, meant)
+            prepared.body = _encoded(prepared.resource)
 
     def _decide_one(
-        self, state: ViewReader, prepared: _Prepared, turn: Turn, recorded_at: str, version_id: str
+        self, prepared: _Prepared, head: StoredVersion | None, turn: Turn, recorded_at: str, version_id: str
     ) -> None:
         operation = prepared.operation
-        head = state.read(operation.type, prepared.id)
         if operation.method == "POST" and prepared.matched:
             self._results.append(OperationResult("unchanged", operation.type, prepared.id, head))
             return
         _require_preconditions(prepared, head)
         nothing_there = head is None or head.deleted
-        if operation.method == "DELETE":
-            if operation.condition is not None and not prepared.matched:
-                nothing_there = True
-            if nothing_there:
-                self._results.append(OperationResult("deleted", operation.type, prepared.id, None))
-                return
+        if operation.method == "DELETE" and nothing_there:
+            self._results.append(OperationResult("deleted", operation.type, prepared.id, None))
+            return
         parents = () if head is None else (head.version_id,)
         resource = None if operation.method == "DELETE" else _stamp(prepared, version_id, recorded_at)
         if (operation.type, prepared.id) in self._changed:
@@ -219,96 +232,76 @@ class Transaction:
             version_id=version_id, parents=parents,
             written=msgspec.UNSET if resource is None else msgspec.Raw(resource),
         ))
+        # In whole milliseconds, as the entry and from it the view have it: a repeat is answered the same.
+        recorded_at_us = turn.now_us // 1000 * 1000
         version = StoredVersion(
-            operation.type, prepared.id, version_id, resource, turn.origin, turn.entry_index, turn.now_us,
+            operation.type, prepared.id, version_id, resource, turn.origin, turn.entry_index, recorded_at_us,
         )
         status: Status = "deleted" if resource is None else "created" if nothing_there else "updated"
         self._results.append(OperationResult(status, operation.type, prepared.id, version))
 
-    def _require_one_patient(self) -> None:
-        """Refuse a transaction that touches several patients, so that an entry always concerns one chart."""
-        if self._purpose.action in ACTIONS_ACROSS_PATIENTS:
-            return
-        patients: set[str] = set()
-        for prepared in self._prepared:
-            if prepared.operation.type == "Patient":
-                patients.add(prepared.id)
-            elif prepared.resource is not None:
-                patient = patient_of({"resourceType": prepared.operation.type, **prepared.resource})
-                if patient is not None:
-                    patients.add(patient)
-        if len(patients) > 1:
-            raise BusinessRule(
-                f"The transaction touches {len(patients)} patients; one transaction concerns one patient. Split it."
-            )
-
     def _replay(self, turn: Turn, state: ViewReader, origin: str, entry_index: int) -> None:
-        """Answer as the first call was answered: from the entry that it made. Conditions are not asked again where
-        the entry tells what they met: since then they may have come to match something else."""
+        """Answer as the first call was answered: from the entry that it made."""
         entry = decode(turn.read_entry(origin, entry_index), origin, entry_index)
         if entry is None:
             raise Damaged(f"Entry {entry_index} of {origin} carries this idempotency key but cannot be read.")
-        made = {(each.type, each.id): each for each in entry.changes}
-        known = {(each.operation.type, each.id) for each in self._prepared}
-        # What a condition matched then has an id that only the entry tells: its changes are in the order of the request.
-        matched = [each for each in entry.changes if (each.type, each.id) not in known]
-        self._results += [_replayed(state, prepared, made, matched) for prepared in self._prepared]
-        if matched:
-            raise BusinessRule(_KEY_USED)
+        require_same_request(entry, self._purpose.request_hash)
+        operations = [(each.operation, each.id) for each in self._prepared]
+        self._results = repeated_results(state, entry, operations)
         self._replayed = Appended(origin, entry_index, b"")
 
 
-def _replayed(
-    state: ViewReader, prepared: _Prepared, made: dict[tuple[str, str], Change], matched: list[Change]
-) -> OperationResult:
-    """What became of one operation when it was done first; takes it out of `matched` where a condition had found it.
-    Raises BusinessRule when the key was another request's."""
-    operation, id = prepared.operation, prepared.id
-    change = made.get((operation.type, id))
-    if change is None and operation.condition is not None and operation.method != "POST":
-        deleting = operation.method == "DELETE"
-        fitting = (each for each in matched if each.type == operation.type and (each.resource is None) == deleting)
-        if (change := next(fitting, None)) is not None:
-            matched.remove(change)
-    if change is not None:
-        version = state.read_version(operation.type, change.id, change.version_id)
-        status: Status = "deleted" if change.resource is None else "updated" if change.parents else "created"
-        return OperationResult(status, operation.type, change.id, version)
-    if operation.method == "DELETE":
-        return OperationResult("deleted", operation.type, id, None)
-    if operation.condition is not None:
-        with suppress(MultipleMatches):
-            id = _match(state, operation.condition) or id
-    version = state.read(operation.type, id)
-    if version is None:
-        raise BusinessRule(_KEY_USED if operation.condition is None else _FOUND_MOVED)
-    return OperationResult("unchanged", operation.type, id, version)
-
-
 def _prepare(operation: Operation, id: str, mapping: dict[str, str] | None) -> _Prepared:
-    """Part the resource from its head. With a `mapping` its references are final and it is encoded at once."""
-    if operation.resource is None:
-        return _Prepared(operation, id, None, {})
-    rest = {key: value for key, value in operation.resource.items() if key not in ("resourceType", "id", "meta")}
-    meta = {
-        key: value
-        for key, value in operation.resource.get("meta", {}).items()
-        if key not in ("versionId", "lastUpdated")
-    }
-    if mapping is None:
-        return _Prepared(operation, id, rest, meta)
-    if mapping:
-        rest = rewrite_references(rest, mapping)
-    return _Prepared(operation, id, rest, meta, json.encode(rest))
+    """With a `mapping` the resource's references are final and it is encoded at once."""
+    if operation.resource is None or mapping is None:
+        return _Prepared(operation, id, operation.resource)
+    resource = rewrite_references(operation.resource, mapping)
+    return _Prepared(operation, id, resource, _encoded(resource))
+
+
+def _encoded(resource: dict[str, Any]) -> bytes:
+    return json.encode({key: value for key, value in resource.items() if key not in _HEAD})
+
+
+def _meet(prepared: _Prepared, foreseen: Foreseen) -> None:
+    """Find what the operation's condition means. Raises MultipleMatches, InvalidInput, LimitExceeded."""
+    operation = prepared.operation
+    if operation.condition is None:
+        return
+    found = foreseen.match(operation.condition)
+    if found is not None and operation.id not in (None, found):
+        raise InvalidInput(
+            f"The condition matches another {operation.type} than the one whose id the resource carries."
+        )
+    prepared.matched = found is not None
+    prepared.id = found or prepared.id
+
+
+def _require_one_patient(prepared: Sequence[_Prepared], heads: Sequence[StoredVersion | None]) -> None:
+    """Refuse a transaction that touches several patients, so that an entry always concerns one chart: neither the
+    resources it writes nor those that they replace or that it deletes may be filed under two. Raises BusinessRule."""
+    patients: set[str] = set()
+    for each, head in zip(prepared, heads, strict=True):
+        replaced = None if head is None or not each.writes else head.resource
+        if each.operation.type == "Patient":
+            if each.resource is not None or replaced is not None:
+                patients.add(each.id)
+            continue
+        if each.resource is not None:
+            patients.add(patient_of(each.resource) or "")
+        if replaced is not None:
+            patients.add(patient_of(msgspec.json.decode(replaced)) or "")
+    patients.discard("")
+    if len(patients) > 1:
+        raise BusinessRule(
+            f"The transaction touches {len(patients)} patients; one transaction concerns one patient. Split it; what "
+            "is filed under the wrong patient is deleted there and created anew."
+        )
 
 
 def _stamp(prepared: _Prepared, version_id: str, recorded_at: str) -> bytes:
     """The resource's final bytes: type, id and meta first, then the body."""
-    head = json.encode({
-        "resourceType": prepared.operation.type,
-        "id": prepared.id,
-        "meta": {"versionId": version_id, "lastUpdated": recorded_at, **prepared.meta},
-    })
+    head = json.encode(prepared.stamped(versionId=version_id, lastUpdated=recorded_at))
     body = prepared.body or b"{}"
     stamped = head if body == b"{}" else head[:-1] + b"," + body[1:]
     if len(stamped) > limits.RESOURCE_BYTES_MAX:
@@ -333,13 +326,12 @@ def _require_preconditions(prepared: _Prepared, head: StoredVersion | None) -> N
         raise Conflict(f"{name} is already there: update it instead of creating it.")
     if operation.method == "PUT" and operation.condition is not None and there and not prepared.matched:
         raise Conflict(f"{name} is there, but the condition does not match it.")
-    if operation.if_none_match == "*" and there:
+    if head is not None and there and operation.if_none_match in ("*", head.version_id):
         raise VersionConflict(f"{name} is already there.")
     wanted = operation.if_match
-    if wanted is None or (wanted == "*" and there):
-        return
-    if head is None or head.version_id != wanted:
-        raise VersionConflict(f"{name} is no longer at version {wanted}: read it again, then decide again.")
+    # What was deleted has no current version: its ETag, of the deletion, brings nothing back.
+    if wanted is not None and not (head is not None and there and wanted in ("*", head.version_id)):
+        raise VersionConflict(f"{name} is not at the version that If-Match names: read it again, then decide again.")
 
 
 def searched_references(resource: dict[str, Any]) -> dict[str, SearchQuery]:
@@ -352,19 +344,3 @@ def searched_references(resource: dict[str, Any]) -> dict[str, SearchQuery]:
         if "?" in reference and (searched := condition_of(reference)) is not None:
             found[reference] = parse_condition(*searched)
     return found
-
-
-def _match(state: ViewReader, query: SearchQuery) -> str | None:
-    """The id of the one resource that meets a condition, None if none does. Raises MultipleMatches."""
-    page = state.search(query)
-    if page.next_cursor is not None or len(page.versions) > 1:
-        raise MultipleMatches(f"The condition on {query.type} matches several resources: make it narrower.")
-    return page.versions[0].id if page.versions else None
-
-
-def _resolve_reference(state: ViewReader, query: SearchQuery) -> str:
-    """The `Type/id` that a conditional reference means. Raises NotFound when nothing matches, MultipleMatches."""
-    found = _match(state, query)
-    if found is None:
-        raise NotFound(f"A conditional reference to {query.type} matches nothing.")
-    return f"{query.type}/{found}"

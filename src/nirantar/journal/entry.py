@@ -82,8 +82,9 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `recorded_at` is when the system took it, `effective_at` when it happened where that differs (paper typed in
     later), both FHIR instants. `origin` is the node's log origin, `actor` who is answerable, `workstation` where.
-    `attachments` are the objects that belong to it. `idempotency_key` is the SHA-256 (hex) of the caller's key: a second
-    entry with the same key is never made.
+    `attachments` are the objects that belong to it. `idempotency_key` is the SHA-256 (hex) of the caller's key: a
+    second entry with the same key is never made. `request_hash` is that of what was asked under it, where a repeat
+    must agree.
     """
 
     v: int
@@ -100,6 +101,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     effective_at: str | None = None
     reason: str | None = None
     idempotency_key: str | None = None
+    request_hash: str | None = None
     attachments: tuple[Attachment, ...] = ()
 
 

@@ -1,4 +1,4 @@
-"""Transaction and batch Bundles, read and planned."""
+"""Transaction and batch Bundles, read. What the writer makes of them is in tests/unit/interactions."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import pytest
 
 from nirantar.errors import LimitExceeded, ResourceInvalid
 from nirantar.fhir.search_query import parse_condition
-from nirantar.fhir.transaction_bundle import ConditionalReference, Operation, parse_transaction, reference_mapping
-from nirantar.fhir.transaction_plan import Assigned, plan, resource_to_write
+from nirantar.fhir.transaction_bundle import parse_transaction, reference_mapping
 from nirantar.limits import TRANSACTION_ENTRIES_MAX
 
 URN = "urn:uuid:8f1e"
@@ -37,11 +36,6 @@ def patient(**elements: Any) -> dict[str, Any]:
     return {"resourceType": "Patient", **elements}
 
 
-def number(entry_index: int, _operation: Operation) -> Assigned:
-    """New ids that show which entry they are for."""
-    return Assigned(f"new{entry_index}")
-
-
 def test_entries_are_read_with_all_that_they_ask() -> None:
     """Method, URL, conditions, ETags and body of each kind of entry."""
     request = parse_transaction(
@@ -49,24 +43,27 @@ def test_entries_are_read_with_all_that_they_ask() -> None:
             entry("POST", "Patient", patient(), URN, ifNoneExist="identifier=a"),
             entry("PUT", "Patient/7", patient(id="7"), ifMatch='W/"n.3"'),
             entry("PUT", "Patient?identifier=b", patient()),
+            entry("PUT", "Patient?identifier=c", patient(id="mine")),
             entry("PUT", "Patient/8", patient(id="8"), ifNoneMatch="*"),
             entry("DELETE", "Encounter/7"),
             entry("PATCH", "Patient/9", {"resourceType": "Parameters"}),
             entry("GET", "Patient?name=x"),
             entry("GET", "Patient/7/_history/n.2"),
+            entry("HEAD", "Patient/7"),
         )
     )
-    made, updated, conditional, only_new, deleted, patched, searched, read = request.operations
+    made, updated, conditional, named, only_new, deleted, patched, searched, read, looked_at = request.operations
     assert (made.method, made.type, made.id, made.full_url) == ("POST", "Patient", None, URN)
     assert made.condition == parse_condition("Patient", "identifier=a")
     assert (updated.id, updated.if_match) == ("7", "n.3")
     assert (conditional.id, conditional.condition) == (None, parse_condition("Patient", "identifier=b"))
+    assert (named.id, named.condition) == ("mine", parse_condition("Patient", "identifier=c"))
     assert only_new.if_none_match == "*"
     assert (deleted.type, deleted.id, deleted.resource) == ("Encounter", "7", None)
     assert patched.resource == {"resourceType": "Parameters"}
     assert (searched.target.interaction, searched.target.query, searched.condition) == ("type", "name=x", None)
     assert (read.target.interaction, read.target.version_id) == ("version", "n.2")
-    assert not read.writes
+    assert [each.writes for each in (made, deleted, patched, read, looked_at)] == [True, True, True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -74,7 +71,8 @@ def test_entries_are_read_with_all_that_they_ask() -> None:
     [
         (7, "Bundle.entry[1].request"),
         ({"resource": patient()}, "Bundle.entry[1].request"),
-        (entry("HEAD", "Patient/1"), "Bundle.entry[1].request.method"),
+        (entry("TRACE", "Patient/1"), "Bundle.entry[1].request.method"),
+        (entry("HEAD", "Patient/1", patient()), "Bundle.entry[1].resource"),
         ({"request": {"method": "POST"}, "resource": patient()}, "Bundle.entry[1].request.url"),
         ({"request": {"method": "POST", "url": 7}, "resource": patient()}, "Bundle.entry[1].request.url"),
         (entry("POST", "https://x/Patient", patient()), "Bundle.entry[1].request.url"),
@@ -158,92 +156,41 @@ def test_a_deleted_entry_explains_no_urn() -> None:
         )
 
 
-def test_operations_are_done_in_the_order_of_fhir() -> None:
-    """DELETE, POST, PUT and PATCH, GET; the order of the Bundle within each; ids only where they are missing."""
-    request = parse_transaction(
-        bundle_of(
-            entry("GET", "Patient/1"),
-            entry("PATCH", "Patient/2", {"resourceType": "Parameters"}),
-            entry("PUT", "Patient/3", patient(id="3")),
-            entry("POST", "Patient", patient()),
-            entry("DELETE", "Patient/4"),
-            entry("POST", "Patient", patient()),
-        )
-    )
-    asked: list[int] = []
-
-    def assign(entry_index: int, operation: Operation) -> Assigned:
-        asked.append(entry_index)
-        return number(entry_index, operation)
-
-    planned = plan(request, assign)
-    assert [one.entry_index for one in planned] == [4, 3, 5, 1, 2, 0]
-    assert [one.id for one in planned] == ["4", "new3", "new5", "2", "3", "1"]
-    assert asked == [3, 5]
+def test_a_condition_may_come_twice_in_different_methods() -> None:
+    """A DELETE and a POST ask at different moments; two of one method would race each other and are refused."""
+    deleting = entry("DELETE", "Patient?identifier=a")
+    creating = entry("POST", "Patient", patient(), ifNoneExist="identifier=a")
+    assert len(parse_transaction(bundle_of(creating, deleting)).operations) == 2
+    for twice in (deleting, creating):
+        with pytest.raises(ResourceInvalid, match="same condition"):
+            parse_transaction(bundle_of(twice, twice))
 
 
-def test_conditions_that_match_decide_ids() -> None:
-    """A conditional create of what is there writes nothing; a conditional delete of nothing has no id."""
-    request = parse_transaction(
-        bundle_of(
-            entry("POST", "Patient", patient(), URN, ifNoneExist="identifier=a"),
-            entry("DELETE", "Patient?identifier=b"),
-        )
-    )
-    deleted, made = plan(request, lambda _, one: Assigned("old", exists=True) if one.method == "POST" else None)
-    assert deleted.id is None
-    assert (made.id, made.exists, made.writes) == ("old", True, False)
-    assert reference_mapping([deleted, made]) == {URN: "Patient/old"}
+def test_two_updates_that_name_one_resource_are_refused() -> None:
+    """Whether the URL names it or the resource of an update by condition."""
+    with pytest.raises(ResourceInvalid, match="same identity"):
+        parse_transaction(bundle_of(
+            entry("PUT", "Patient/7", patient(id="7")), entry("PUT", "Patient?identifier=a", patient(id="7"))
+        ))
 
 
-def test_conditions_that_meet_in_one_resource_are_refused() -> None:
-    """Two entries of a transaction never write one resource, however each of them names it."""
-    entries = (entry("PUT", "Patient?identifier=a", patient()), entry("PUT", "Patient/7", patient(id="7")))
-    with pytest.raises(ResourceInvalid, match=r"Bundle.entry\[1\]"):
-        plan(parse_transaction(bundle_of(*entries)), lambda *_: Assigned("7", exists=True))
-    batch = parse_transaction(bundle_of(*entries, kind="batch"))
-    assert len(plan(batch, lambda *_: Assigned("7", exists=True))) == 2
+def test_a_bundle_inside_explains_its_own_urns() -> None:
+    """A document's links are about its own entries, also in a batch."""
+    document = {"resourceType": "Bundle", "type": "document", "entry": [
+        {"resource": {"resourceType": "Group", "member": [{"entity": {"reference": URN}}]}}
+    ]}
+    for kind in ("transaction", "batch"):
+        assert len(parse_transaction(bundle_of(entry("POST", "Bundle", document), kind=kind)).operations) == 1
 
 
 def test_references_mean_what_the_full_urls_say() -> None:
-    """By urn, by a server's URL and by that URL's relative form; the ids are the new ones."""
+    """By urn, by a server's URL and by that URL's relative form, once the ids are known."""
     request = parse_transaction(
         bundle_of(
-            entry("POST", "Patient", patient(id="mine"), URN),
-            entry("POST", "Group", {"resourceType": "Group"}, "https://x/fhir/Group/old"),
-            entry("PUT", "Patient/7", patient(id="7", link=[{"other": {"reference": "Group/old"}}]), "urn:uuid:2"),
+            entry("PUT", "Patient/7", patient(id="7"), URN),
+            entry("PUT", "Group/new", {"resourceType": "Group", "id": "new"}, "https://x/fhir/Group/old"),
         )
     )
-    planned = plan(request, number)
-    mapping = reference_mapping(planned)
-    assert mapping == {
-        URN: "Patient/new0",
-        "https://x/fhir/Group/old": "Group/new1",
-        "Group/old": "Group/new1",
-        "urn:uuid:2": "Patient/7",
+    assert reference_mapping(request.operations) == {
+        URN: "Patient/7", "https://x/fhir/Group/old": "Group/new", "Group/old": "Group/new",
     }
-    assert resource_to_write(planned[0], mapping) == {"resourceType": "Patient", "id": "new0"}
-    assert list(resource_to_write(planned[2], mapping).items()) == [
-        ("resourceType", "Patient"),
-        ("id", "7"),
-        ("link", [{"other": {"reference": "Group/new1"}}]),
-    ]
-
-
-def test_ambiguous_relative_references_are_refused() -> None:
-    """Two servers' resources with one id cannot both be meant by `Group/1`."""
-    group = {"resourceType": "Group"}
-    request = parse_transaction(
-        bundle_of(entry("POST", "Group", group, "https://x/Group/1"), entry("POST", "Group", group, "https://y/Group/1"))
-    )
-    with pytest.raises(ResourceInvalid, match=r"Bundle.entry\[1\].fullUrl"):
-        reference_mapping(plan(request, number))
-
-
-def test_conditional_references_are_listed_once() -> None:
-    """Each search among the references, for the writer to resolve, with the first entry that holds it."""
-    body = patient(link=[{"other": {"reference": "Patient?identifier=a"}}])
-    request = parse_transaction(bundle_of(entry("POST", "Patient", body), entry("POST", "Patient", dict(body))))
-    assert request.conditional_references == (
-        ConditionalReference(0, "Patient?identifier=a", parse_condition("Patient", "identifier=a")),
-    )

@@ -25,8 +25,9 @@ from nirantar.fhir.search_query import parse_query
 from nirantar.fhir.transaction_bundle import Operation, Request, parse_transaction
 from nirantar.host.times import instant
 from nirantar.interactions.authorize import authorize
-from nirantar.interactions.results import StoredVersion
-from nirantar.interactions.transaction import OperationResult, Purpose
+from nirantar.interactions.repeats import request_hash
+from nirantar.interactions.results import OperationResult, StoredVersion
+from nirantar.interactions.transaction import Purpose
 
 _STATUS_OF: Final = {"created": 201, "updated": 200, "unchanged": 200, "deleted": 204}
 
@@ -43,15 +44,15 @@ async def transaction_or_batch(exchange: Exchange) -> Answer:
 
 
 async def _transaction(exchange: Exchange, request: Request, size: int) -> dict[int, EntryResponse]:
-    writes = [each for each in request.operations if each.method != "GET"]
-    reads = [each for each in request.operations if each.method == "GET"]
+    writes = [each for each in request.operations if each.writes]
+    reads = [each for each in request.operations if not each.writes]
     # Before anything is written: a GET that this caller may never do makes the whole transaction wrong.
     authorize(exchange.caller, "read", (each.type for each in reads))
     responses: dict[int, EntryResponse] = {}
     if writes:
-        purpose = exchange.purpose("fhir-transaction")
+        submit = exchange.doors.transact.submit
         future = await exchange.edge.compute(
-            size, lambda: exchange.doors.transact.submit(exchange.caller, writes, purpose)
+            size, lambda: submit(exchange.caller, writes, exchange.purpose("fhir-transaction", writes))
         )
         outcome = await durable(future)
         for operation, result in zip(writes, outcome.results, strict=True):
@@ -62,7 +63,7 @@ async def _transaction(exchange: Exchange, request: Request, size: int) -> dict[
 
 
 async def _batch(exchange: Exchange, request: Request, size: int) -> dict[int, EntryResponse]:
-    writes = [each for each in request.operations if each.method != "GET"]
+    writes = [each for each in request.operations if each.writes]
     purpose = exchange.purpose("fhir-batch")
     responses: dict[int, EntryResponse] = {}
     # In groups, so that one batch fills neither the writer's queue nor leaves its group commit unused.
@@ -79,7 +80,7 @@ async def _batch(exchange: Exchange, request: Request, size: int) -> dict[int, E
             except Exception as error:  # noqa: BLE001 - one entry's failure is that entry's answer
                 responses[operation.entry_index] = _failed(error)
     for operation in request.operations:
-        if operation.method == "GET":
+        if not operation.writes:
             responses[operation.entry_index] = await _read_or_failed(exchange, operation)
     return responses
 
@@ -89,8 +90,11 @@ def _submit_each(exchange: Exchange, group: list[Operation], purpose: Purpose) -
     submitted: list[tuple[Operation, Any]] = []
     for operation in group:
         key = purpose.idempotency_key
-        own = replace(purpose, idempotency_key=None if key is None else f"{key}/{operation.entry_index}")
         try:
+            own = purpose
+            if key is not None:
+                asked = request_hash((operation,))
+                own = replace(purpose, idempotency_key=f"{key}/{operation.entry_index}", request_hash=asked)
             submitted.append((operation, exchange.doors.transact.submit(exchange.caller, (operation,), own)))
         except Exception as error:  # noqa: BLE001 - one entry's failure is that entry's answer
             submitted.append((operation, _failed(error)))
@@ -115,7 +119,8 @@ def _written(exchange: Exchange, result: OperationResult) -> EntryResponse:
 
 async def _read_or_failed(exchange: Exchange, operation: Operation) -> EntryResponse:
     try:
-        return await _read(exchange, operation)
+        response = await _read(exchange, operation)
+        return response if operation.method == "GET" else replace(response, resource=None)
     except Exception as error:  # noqa: BLE001 - one entry's failure is that entry's answer
         return _failed(error)
 

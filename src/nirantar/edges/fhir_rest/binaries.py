@@ -15,7 +15,7 @@ from nirantar.edges.fhir_rest.answers import Answer
 from nirantar.edges.fhir_rest.exchange import Exchange, durable
 from nirantar.edges.fhir_rest.headers import Headers
 from nirantar.errors import InvalidInput
-from nirantar.interactions.transaction import OperationResult
+from nirantar.interactions.results import OperationResult
 
 BINARY: Final = "Binary"
 _MEDIA_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9.+-]{0,62}/[a-z0-9][a-z0-9.+-]{0,62}(?:; ?charset=[A-Za-z0-9-]{1,32})?")

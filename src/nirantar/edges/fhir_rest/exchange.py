@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -24,8 +24,10 @@ from nirantar.edges.fhir_rest.headers import (
 )
 from nirantar.errors import InvalidInput, NotSignedIn, Overloaded
 from nirantar.fhir import json
+from nirantar.fhir.transaction_bundle import Operation
 from nirantar.interactions.authorize import Caller
 from nirantar.interactions.doors import Doors
+from nirantar.interactions.repeats import request_hash
 from nirantar.interactions.transaction import Outcome, Purpose
 
 Answered = TypeVar("Answered")
@@ -102,9 +104,12 @@ class Exchange:
         """The FHIR base URL as this client knows it, without a slash at the end."""
         return origin_of(self.scope.get("scheme", "http"), self.headers) + str(self.scope.get("root_path", ""))
 
-    def purpose(self, action: str) -> Purpose:
-        """Why a write happens, with what the headers ask of it. Raises InvalidInput."""
-        return Purpose(action, idempotency_key=idempotency_key(self.headers), durability=durability(self.headers))
+    def purpose(self, action: str, operations: Sequence[Operation] = ()) -> Purpose:
+        """Why a write happens, with what the headers ask of it. `operations`: what a repeat under the same key must
+        ask for again. Raises InvalidInput."""
+        key = idempotency_key(self.headers)
+        asked = request_hash(operations) if operations and key is not None else None
+        return Purpose(action, idempotency_key=key, durability=durability(self.headers), request_hash=asked)
 
     async def body(self) -> bytes:
         """The body's bytes, bounded; see `Bodies.read`."""

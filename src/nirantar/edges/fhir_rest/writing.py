@@ -14,7 +14,7 @@ from nirantar.interactions.authorize import authorize
 from nirantar.interactions.operations import create as to_create
 from nirantar.interactions.operations import delete as to_delete
 from nirantar.interactions.operations import update as to_update
-from nirantar.interactions.transaction import OperationResult
+from nirantar.interactions.results import OperationResult
 
 
 async def create(exchange: Exchange) -> Answer:
@@ -78,9 +78,9 @@ def _condition(exchange: Exchange) -> str:
 
 
 async def _write(exchange: Exchange, operation: Operation, size: int, action: str) -> Answer:
-    purpose = exchange.purpose(action)
     future = await exchange.edge.compute(
-        size, lambda: exchange.doors.transact.submit(exchange.caller, (operation,), purpose)
+        size,
+        lambda: exchange.doors.transact.submit(exchange.caller, (operation,), exchange.purpose(action, (operation,))),
     )
     outcome = await durable(future)
     return _answer(exchange, outcome.results[0])
@@ -107,12 +107,12 @@ def _answer(exchange: Exchange, result: OperationResult) -> Answer:
 
 
 def require_result(result: OperationResult) -> None:
-    """Refuse an answer that the log does not hold. Raises Conflict.
-
-    It is missing only when the idempotency key was used before, for something else.
-    """
+    """Refuse to answer a repeated request without the resource that its condition once found. Raises Conflict."""
     if result.version is None or result.version.resource is None:
-        raise Conflict("This Idempotency-Key was used for another request: give each request a key of its own.")
+        raise Conflict(
+            f"This was done before, but the {result.type} that its condition found then is found no more: look for it "
+            "before you go on."
+        )
 
 
 def done(result: OperationResult) -> Issue:
