@@ -140,7 +140,7 @@ def test_verification_counts_and_finds_nothing(journey: Journey) -> None:
         assert report["findings"] == []
         assert report["resources"] == RESOURCES + 1
     assert journey.verified.document["entries"] == 25
-    assert journey.verified_vault.document["logs"] == {ORIGIN: 25}
+    assert journey.verified_vault.document["logs"] == {ORIGIN: 25, f"{ORIGIN}-r1": 0}
 
 
 def test_recovery_is_complete_under_a_new_name(journey: Journey) -> None:
