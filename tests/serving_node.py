@@ -66,11 +66,13 @@ class ServingNode:
     process: subprocess.Popen[str]
     port: int
 
-    def request(self, method: str, path: str, document: dict[str, Any] | None = None, **headers: str) -> tuple[int, bytes]:
-        """Status and body of one request on a connection of its own."""
+    def request(
+        self, method: str, path: str, document: dict[str, Any] | bytes | None = None, **headers: str
+    ) -> tuple[int, bytes]:
+        """Status and body of one request on a connection of its own; bytes are sent as they are."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=ANSWER_SECONDS_MAX)
         try:
-            body = None if document is None else json.dumps(document)
+            body = json.dumps(document) if isinstance(document, dict) else document
             connection.request(method, path, body, _headers(self.site.token, headers))
             answer = connection.getresponse()
             return answer.status, answer.read()
@@ -102,12 +104,13 @@ class ServingNode:
 
 
 @contextmanager
-def serving(site: Site, *wrapper: str, ready: bool = True) -> Iterator[ServingNode]:
-    """Serve the site's node by way of `wrapper` (strace); killed at the end if it still runs."""
+def serving(site: Site, *wrapper: str, ready: bool = True, options: tuple[str, ...] = ()) -> Iterator[ServingNode]:
+    """Serve the site's node by way of `wrapper` (strace), with more `options`; killed at the end if it still runs."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [*wrapper, sys.executable, "-m", "nirantar.cli", "serve", str(site.directory), "--port", str(port)]
+    command += options
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:

@@ -249,8 +249,8 @@ class Node:
 
 
 def _require_journal(host: Host, directory: Path) -> None:
-    """Raise Damaged where the journal is gone but its view is still there: beginning anew would fork the log."""
-    if not host.files.exists(directory / JOURNAL_FILE) and host.files.exists(directory / VIEW_FILE):
+    """Raise Damaged where the journal, which every node is made with, is gone: beginning anew would fork the log."""
+    if not host.files.exists(directory / JOURNAL_FILE):
         raise Damaged(
             f"{directory} has lost its {JOURNAL_FILE}. Recover the hospital from its vault: nirantar recover."
         )

@@ -1,0 +1,73 @@
+"""Running commands as an operator does: in a process of their own, or, for the many that only refuse, in this one."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nirantar.cli import __main__ as command_line
+
+SECONDS_MAX = 240
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command said and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Its one JSON object."""
+        found: dict[str, Any] = json.loads(self.out)
+        return found
+
+
+def nirantar(*words: str | Path, text: str = "", code: int = 0) -> Ran:
+    """Run one command in a process of its own; fail unless it ends with `code` and without a traceback."""
+    done = subprocess.run(
+        [sys.executable, "-m", "nirantar.cli", *map(str, words)], input=text, text=True, capture_output=True,
+        timeout=SECONDS_MAX, check=False, env={**os.environ, "COLUMNS": "200"},
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    assert done.returncode == code, (words, done.stdout, done.stderr)
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+def in_this_process(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str | Path
+) -> Ran:
+    """Run one command here, the way its process would; what it raises besides its exit fails the test."""
+    thresholds = gc.get_threshold()
+    monkeypatch.setattr(sys, "argv", ["nirantar", *map(str, words)])
+    code = 0
+    try:
+        command_line.main()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.unfreeze()
+    said = capsys.readouterr()
+    return Ran(code, said.out, " ".join(said.err.split()))
+
+
+def synthea() -> Path:
+    """The folder of third-party patients, beside this project or beside a directory that it lies in."""
+    for directory in Path(__file__).resolve().parents:
+        folder = directory / "shared" / "data" / "synthea"
+        if folder.is_dir():
+            return folder
+    raise AssertionError(
+        "There is no ../shared/data/synthea: the tests import real FHIR data of others, which this project does not copy."
+    )
