@@ -24,7 +24,11 @@ from nirantar.store.port import ViewReader
 
 _SORTED: Final = msgspec.json.Encoder(decimal_format="number", order="sorted")
 
-_KEY_USED: Final = "This idempotency key was used for another request: give each request a key of its own."
+_KEY_USED: Final = "This idempotency key belongs to another request, which is already done: use a new key."
+
+_FOUND_MOVED: Final = (
+    "This request is done already, but what its condition found then no longer matches: search for what you need."
+)
 
 
 def request_hash(operations: Iterable[Operation]) -> str:
@@ -51,15 +55,15 @@ def repeated_results(
     """What each operation, with the id that it has or would be given, came to when it was done first.
 
     Conditions are not asked again where the entry tells what they met: since then they may have come to match
-    something else. Only what a create found already there is looked for anew. Raises Conflict when the entry is not
-    what these operations make.
+    something else. Only what a create found already there is looked for anew. Raises Conflict when that is not found
+    again, and when the entry is not what these operations make.
     """
     made = {(each.type, each.id): each for each in entry.changes}
     own = [made.pop((operation.type, id), None) for operation, id in operations]
     results: list[OperationResult] = []
-    for (operation, _), change in zip(operations, own, strict=True):
+    for (operation, id), change in zip(operations, own, strict=True):
         done = change or _claim(made, operation)
-        results.append(_unwritten(state, operation) if done is None else _written(state, done))
+        results.append(_unwritten(state, operation, id) if done is None else _written(state, done))
     if made:
         raise Conflict(_KEY_USED)
     return results
@@ -81,14 +85,15 @@ def _written(state: ViewReader, change: Change) -> OperationResult:
     return OperationResult(status, change.type, change.id, version)
 
 
-def _unwritten(state: ViewReader, operation: Operation) -> OperationResult:
+def _unwritten(state: ViewReader, operation: Operation, id: str) -> OperationResult:
     """An operation that wrote nothing: a delete of nothing, or a create that found what it asked for."""
     if operation.method == "DELETE":
-        return OperationResult("deleted", operation.type, operation.id or "", None)
+        return OperationResult("deleted", operation.type, id, None)
     if operation.method != "POST" or operation.condition is None:
         raise Conflict(_KEY_USED)
-    id = None
+    found = None
     with suppress(MultipleMatches):
-        id = Foreseen(state).match(operation.condition)
-    version = None if id is None else state.read(operation.type, id)
-    return OperationResult("unchanged", operation.type, id or "", version)
+        found = Foreseen(state).match(operation.condition)
+    if found is None:
+        raise Conflict(_FOUND_MOVED)
+    return OperationResult("unchanged", operation.type, found, state.read(operation.type, found))

@@ -18,8 +18,7 @@ Status = Literal["created", "updated", "deleted", "unchanged"]
 
 @dataclass(frozen=True, slots=True)
 class OperationResult:
-    """What became of one operation, in the order of the request. `version` is None for a delete of nothing, and for a
-    repeated create that once found a resource which its condition no longer finds."""
+    """What became of one operation, in the order of the request. `version` is None for a delete of nothing alone."""
 
     status: Status
     type: str

@@ -275,7 +275,7 @@ def test_a_key_belongs_to_one_request(node: SimulatedNode, other: list[Operation
     """The key of another request is refused with what to do, and never answered with somebody else's result."""
     write(node, create(a_patient()), key="k")
     size = node.sequencer.size
-    with pytest.raises(BusinessRule, match="use a new key"):
+    with pytest.raises(Conflict, match="use a new key"):
         write(node, *other, key="k")
     assert node.sequencer.size == size
 
@@ -288,7 +288,7 @@ def test_what_a_condition_found_may_have_moved(node: SimulatedNode) -> None:
     ]
     write(node, *request, key="k")
     write(node, update(a_patient(id=there.results[0].id)))
-    with pytest.raises(BusinessRule, match="done already"):
+    with pytest.raises(Conflict, match="done already"):
         write(node, *request, key="k")
 
 

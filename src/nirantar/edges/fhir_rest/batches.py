@@ -17,7 +17,7 @@ from nirantar.edges.fhir_rest.exchange import Exchange, durable
 from nirantar.edges.fhir_rest.reading import query_pairs
 from nirantar.edges.fhir_rest.searching import found
 from nirantar.edges.fhir_rest.statuses import status_of
-from nirantar.edges.fhir_rest.writing import done, require_result
+from nirantar.edges.fhir_rest.writing import done
 from nirantar.errors import InvalidInput, NirantarError
 from nirantar.fhir.operation_outcome import operation_outcome
 from nirantar.fhir.response_bundle import EntryResponse, transaction_response
@@ -103,8 +103,6 @@ def _submit_each(exchange: Exchange, group: list[Operation], purpose: Purpose) -
 
 def _written(exchange: Exchange, result: OperationResult) -> EntryResponse:
     """What became of a write. The resource goes back only where the client prefers it: it has just sent it."""
-    if result.status != "deleted":
-        require_result(result)
     returned = exchange.preferences.returned
     version = result.version
     resource = version.resource if version is not None and returned == "representation" else None

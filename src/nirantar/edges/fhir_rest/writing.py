@@ -8,7 +8,7 @@ from nirantar.edges.fhir_rest.answers import Answer, Header, of_outcome, of_vers
 from nirantar.edges.fhir_rest.binaries import comes_as_content, upload
 from nirantar.edges.fhir_rest.exchange import Exchange, durable
 from nirantar.edges.fhir_rest.headers import condition_text, if_match, if_none_match
-from nirantar.errors import Conflict, InvalidInput, Issue
+from nirantar.errors import InvalidInput, Issue
 from nirantar.fhir.transaction_bundle import Operation
 from nirantar.interactions.authorize import authorize
 from nirantar.interactions.operations import create as to_create
@@ -93,8 +93,7 @@ def _answer(exchange: Exchange, result: OperationResult) -> Answer:
         if returned == "OperationOutcome":
             return of_outcome(200, (done(result),), headers)
         return Answer(204, headers)
-    require_result(result)
-    assert version is not None, "require_result saw it"
+    assert version is not None, "only a delete of nothing has no version"
     place = f"{exchange.base_url}/{result.type}/{result.id}/_history/{version.version_id}"
     status = 201 if result.status == "created" else 200
     located = (*version_headers(version), (b"location", place.encode("latin-1")))
@@ -104,15 +103,6 @@ def _answer(exchange: Exchange, result: OperationResult) -> Answer:
         return of_outcome(status, (done(result),), located)
     shown = of_version(version)
     return Answer(status, (*shown.headers, located[-1]), shown.body)
-
-
-def require_result(result: OperationResult) -> None:
-    """Refuse to answer a repeated request without the resource that its condition once found. Raises Conflict."""
-    if result.version is None or result.version.resource is None:
-        raise Conflict(
-            f"This was done before, but the {result.type} that its condition found then is found no more: look for it "
-            "before you go on."
-        )
 
 
 def done(result: OperationResult) -> Issue:
