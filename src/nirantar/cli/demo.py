@@ -69,7 +69,8 @@ async def _serve(supervisor: Supervisor, port: int, *, unattended: bool) -> None
         loop.add_signal_handler(number, stop.set)
 
     def ready() -> None:
-        terminal.out.print(f"\n  Open  [bold]http://{LOOPBACK}:{port}/[/]  in a browser on this PC.   Ctrl-C ends the demo.\n")
+        address = f"http://{LOOPBACK}:{port}/"
+        terminal.out.print(f"\n  Open  [bold]{address}[/]  in a browser on this PC.   Ctrl-C ends the demo.\n")
         opened.set()
 
     serving = asyncio.ensure_future(
