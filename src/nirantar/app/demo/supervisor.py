@@ -146,7 +146,7 @@ class Supervisor:
         self.progress.killed_at = self._program.kill()
         locked += lock_files(self.place.node)
         self._say(f"The node is dead; {locked} files are locked. Recovery begins on a clean directory")
-        self._enter("recovering", "Everything is read back from the vault, decrypted, hashed, and compared with signatures.")
+        self._enter("recovering", "What the vault holds is decrypted, hashed, and compared with what was signed.")
         recovery = self.place.recover()
         self._enter("starting", "The recovered node starts.")
         self._serve(self.place.recovered)
@@ -231,8 +231,8 @@ class Supervisor:
         named = self.findings[0] if self.findings else "It found nothing: this demo failed."
         self._say(f"Verification: {named}")
         self._show(4, "One byte was flipped, and found", (
-            f"Byte {self.flipped_at} of the journal's file was inverted on disk. Verification trusts no stored hash, and "
-            "names the damaged entry:"
+            f"Byte {self.flipped_at} of the journal's file was inverted on disk. Verification trusts no stored hash, "
+            "and names the damaged entry:"
         ), lines=tuple(self.findings), buttons=(PROMISES,))
 
     def _serve(self, directory: Path) -> None:
