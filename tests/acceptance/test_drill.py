@@ -15,14 +15,20 @@ from nirantar.app.drill.attacker import LOCKED, MARKER, lock_files, mark, sabota
 from nirantar.errors import Forbidden
 
 WRITES = 60
+SECONDS_MAX = 200
 
 
 def drill(*options: str) -> tuple[int, dict[str, Any]]:
     """Exit code and report."""
     command = [sys.executable, "-m", "nirantar.cli", "drill", "--json", "--writes", str(WRITES), *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
-    assert done.stdout.startswith("{"), done.stderr
-    return done.returncode, json.loads(done.stdout)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            printed, said = process.communicate(timeout=SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            process.terminate()  # It ends its own processes and removes its directories.
+            raise
+    assert printed.startswith("{"), said
+    return process.returncode, json.loads(printed)
 
 
 def adds_up(report: dict[str, Any]) -> bool:

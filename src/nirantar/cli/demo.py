@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import webbrowser
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -69,8 +71,11 @@ async def _serve(supervisor: Supervisor, port: int, *, unattended: bool) -> None
         loop.add_signal_handler(number, stop.set)
 
     def ready() -> None:
-        terminal.out.print(f"\n  Open  [bold]http://{LOOPBACK}:{port}/[/]  in a browser on this PC.   Ctrl-C ends the demo.\n")
+        address = f"http://{LOOPBACK}:{port}/"
+        terminal.out.print(f"\n  Open  [bold]{address}[/]  in a browser on this PC.   Ctrl-C ends the demo.\n")
         opened.set()
+        if not unattended and _has_screen():
+            webbrowser.open(address)
 
     serving = asyncio.ensure_future(
         serve(public_app(supervisor), LOOPBACK, port, kind="uvicorn", stop=stop, ready=ready)
@@ -83,6 +88,11 @@ async def _serve(supervisor: Supervisor, port: int, *, unattended: bool) -> None
         await walking
     else:
         await serving
+
+
+def _has_screen() -> bool:
+    """Whether a browser window can open; a text browser would take this terminal."""
+    return terminal.out.is_terminal and any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 async def _walk(opened: asyncio.Event, port: int) -> None:

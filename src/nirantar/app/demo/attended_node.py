@@ -1,6 +1,7 @@
-"""The demo's node as a process: an ordinary node whose pages carry the strip. Run as `python -m … DIR PORT STRIP TOKEN`.
+"""The demo's node as a process: an ordinary node whose pages carry the strip.
 
-It leaves a token for the supervisor in the file TOKEN, since tokens die with each node.
+Run as `python -m … DIR PORT STRIP TOKEN`. It leaves a token for the supervisor in TOKEN: tokens die with each
+node.
 """
 
 from __future__ import annotations

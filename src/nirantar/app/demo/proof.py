@@ -71,14 +71,14 @@ def prove(host: Host, directory: Path, identity: Path, origin: str, entry_index:
     leaf = leaf_hash(entry)
     file = LogProof(entry_index, siblings, note).write()
     proven = LogProof.parse(file).verify(leaf, verifier)
-    steps = tuple(_steps(leaf, entry_index, proven.tree_size, siblings))
+    steps = tuple(path_to_root(leaf, entry_index, proven.tree_size, siblings))
     return Proof(
         origin, entry_index, entry, leaf, steps, proven.tree_size, proven.root_hash, verifier.name, note.decode(), file
     )
 
 
-def _steps(leaf: bytes, entry_index: int, tree_size: int, siblings: tuple[bytes, ...]) -> Iterator[Step]:
-    """The same path as verification walks (RFC 9162 s2.1.3.2), for people to look at."""
+def path_to_root(leaf: bytes, entry_index: int, tree_size: int, siblings: tuple[bytes, ...]) -> Iterator[Step]:
+    """The path that verification walks (RFC 9162 s2.1.3.2), step by step, for people to look at."""
     node, last, found = entry_index, tree_size - 1, leaf
     for sibling in siblings:
         on_the_left = bool(node & 1) or node == last

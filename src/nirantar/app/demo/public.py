@@ -44,7 +44,9 @@ def public_app(supervisor: Supervisor) -> Starlette:
     own = Starlette(routes=_own_routes(pages), middleware=[Middleware(Headers)])
     desk = files("nirantar.edges.web").joinpath("static")
     routes: list[BaseRoute] = [
-        Mount("/static", Starlette(routes=[Mount("/", StaticFiles(directory=str(desk)))])),
+        Mount("/static", Starlette(
+            routes=[Mount("/", StaticFiles(directory=str(desk)))], middleware=[Middleware(Headers)],
+        )),
         Route("/demo/{page:path}", _GetOnly(own), methods=["GET"]),
         Route("/{path:path}", _forwarding(supervisor), methods=["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH"]),
     ]
@@ -77,7 +79,10 @@ def _own_routes(pages: _Pages) -> list[BaseRoute]:
 
 def _forwarding(supervisor: Supervisor) -> Any:
     async def forward(request: Request) -> Response:
-        body = await _body(request)
+        try:
+            body = await _body(request)
+        except LimitExceeded as failure:
+            return JSONResponse({"ok": False, "sentence": str(failure)}, 413)
         if not supervisor.away:
             answered = await run_in_threadpool(_pass_on, supervisor, request, body)
             if answered is not None:
@@ -144,6 +149,8 @@ class _Pages:
 
     def attack(self, _: Request) -> Response:
         """The files turn `.locked`, the seconds run, and the way back opens."""
+        if self._supervisor.progress.phase == "open":
+            return RedirectResponse("/", SEE_OTHER)
         return self._page("attack.html", **self._progress())
 
     def progress(self, _: Request) -> Response:

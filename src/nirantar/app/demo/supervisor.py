@@ -81,8 +81,8 @@ class Supervisor:
         self._vault_warning = self.place.open_hospital(HOSPITAL, "vault")
         self._acknowledged = seed(self._host, self.place.node, self._host.random_bytes(16).hex())
         self._show(1, "Register yourself", (
-            f"This is a real, small hospital on your PC; {SEEDED} invented patients are in it. You are its registration "
-            "clerk: open “Register a patient”, invent somebody, and press “Register”."
+            f"This is a real, small hospital on your PC; {SEEDED} invented patients are in it. You are its "
+            "registration clerk: open “Register a patient”, invent somebody, and press “Register”."
         ))
         self._serve(self.place.node)
         self._say(f"{HOSPITAL} serves, with {SEEDED} invented patients")
@@ -125,7 +125,7 @@ class Supervisor:
                 return
             self._pressed.add(action)
         if action == "attack":
-            self.progress.phase, self.progress.sentence = "locking", "The attacker encrypts file after file."
+            self._enter("locking", "The attacker encrypts file after file.")
         Thread(target=self._guarded, args=(work,), name=f"demo-{action}", daemon=True).start()
 
     def _guarded(self, work: Callable[[], None]) -> None:
@@ -133,8 +133,11 @@ class Supervisor:
         try:
             work()
         except NirantarError as failure:
-            self.progress.phase, self.progress.sentence = "failed", str(failure)
+            self._enter("failed", str(failure))
             self._say(str(failure))
+
+    def _enter(self, phase: str, sentence: str) -> None:
+        self.progress.phase, self.progress.sentence = phase, sentence
 
     def _attack(self) -> None:
         self._say("ATTACK: every file of the node is overwritten and renamed to .locked")
@@ -143,16 +146,15 @@ class Supervisor:
         self.progress.killed_at = self._program.kill()
         locked += lock_files(self.place.node)
         self._say(f"The node is dead; {locked} files are locked. Recovery begins on a clean directory")
-        self.progress.phase = "recovering"
-        self.progress.sentence = "Everything is read back from the vault, decrypted, hashed and compared with its signatures."
+        self._enter("recovering", "What the vault holds is decrypted, hashed, and compared with what was signed.")
         recovery = self.place.recover()
-        self.progress.phase, self.progress.sentence = "starting", "The recovered node starts."
+        self._enter("starting", "The recovered node starts.")
         self._serve(self.place.recovered)
         self._await_patient()
-        self.progress.phase, self.progress.sentence = "comparing", "Every acknowledged record is compared, byte for byte."
+        self._enter("comparing", "Every acknowledged record is compared, byte for byte.")
         self._judge(recovery, locked)
         self._show_return()
-        self.progress.phase, self.progress.sentence = "back", "The hospital is open again."
+        self._enter("back", "The hospital is open again.")
 
     def _await_patient(self) -> None:
         """Return at the first read of the visitor's patient; note when that was."""
@@ -168,7 +170,8 @@ class Supervisor:
     def _judge(self, recovery: Recovery, locked: int) -> None:
         killed_at = self.progress.killed_at or 0.0
         writes = [
-            WriteOutcome(_name(each), int(each.place.rpartition(".")[2]), self._outcome(each)) for each in self._acknowledged
+            WriteOutcome(_name(each), int(each.place.rpartition(".")[2]), self._outcome(each))
+            for each in self._acknowledged
         ]
         compared_at = time.monotonic()
         written_at = self._register_one_more()
@@ -202,12 +205,12 @@ class Supervisor:
         if report.red:
             same = " ".join(report.broken)
         self._show(3, "Your patient is back", (
-            f"The node was dead for {self.progress.seconds()} s and is a new one now, built from the vault and a key that "
-            f"lay in a safe. {same}"
+            f"The node was dead for {self.progress.seconds()} s and is a new one now, built from the vault and a key "
+            f"that lay in a safe. {same}"
         ), lines=(
             f"Entry {proof.entry_index} of {proof.origin}, leaf hash {proof.leaf.hex()[:16]}…",
-            f"{len(proof.steps)} hashes lead from it to the root of {proof.tree_size} entries, which the lost node signed: "
-            "verified just now",
+            f"{len(proof.steps)} hashes lead from it to the root of {proof.tree_size} entries, which the lost node "
+            "signed: verified just now",
         ), buttons=(PROOF, FLIP))
         self._say(f"Back after {self.progress.seconds()} s. {same}")
 
@@ -223,15 +226,13 @@ class Supervisor:
     def _flip(self) -> None:
         self.flipped_at = flip_in_journal(self.place.recovered, self.proof().entry)
         self._say(f"Byte {self.flipped_at} of the journal is flipped; `nirantar verify` runs")
-        report: dict[str, Any] = run(
-            ["verify", str(self.place.recovered), "--json"], self.place.log, codes=(0, 1)
-        )
+        report: dict[str, Any] = run(["verify", str(self.place.recovered), "--json"], self.place.log, codes=(0, 1))
         self.findings = [f"{each['where']}: {each['what']}" for each in report["findings"]]
         named = self.findings[0] if self.findings else "It found nothing: this demo failed."
         self._say(f"Verification: {named}")
         self._show(4, "One byte was flipped, and found", (
-            f"Byte {self.flipped_at} of the journal's file was inverted on disk. Verification trusts no stored hash, and "
-            "names the damaged entry:"
+            f"Byte {self.flipped_at} of the journal's file was inverted on disk. Verification trusts no stored hash, "
+            "and names the damaged entry:"
         ), lines=tuple(self.findings), buttons=(PROMISES,))
 
     def _serve(self, directory: Path) -> None:

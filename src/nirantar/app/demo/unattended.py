@@ -16,6 +16,11 @@ from nirantar.app.drill.calls import Called, call
 from nirantar.errors import Unavailable
 
 NAME: Final = "Aarti Visitor"
+FIELDS: Final = {
+    "name": NAME, "gender": "female", "age": "34", "age_unit": "years", "phone": "", "language": "hi",
+    "category": "general", "department": "General Medicine",
+}
+"""The registration form as the visitor fills it in."""
 _POLL_SECONDS: Final = 0.1
 
 
@@ -61,10 +66,7 @@ def walk_through(port: int, say: Callable[[str], None]) -> None:
     not do what it says."""
     visitor = Visitor(port)
     visitor.get("/patients")
-    to = visitor.send(visitor.get("/patients/new"), "/patients/new", {
-        "name": NAME, "gender": "female", "age": "34", "age_unit": "years", "phone": "", "language": "hi",
-        "category": "general", "department": "General Medicine",
-    })
+    to = visitor.send(visitor.get("/patients/new"), "/patients/new", FIELDS)
     record = to.partition("?")[0]
     page = visitor.get(record)
     _require(NAME in page, "the record of the patient just registered")

@@ -45,9 +45,8 @@ def versions_in(answer: bytes) -> tuple[Version, ...]:
     """Every resource of a transaction-response Bundle, byte for byte. Raises ValueError when it is none, or when an
     entry lacks its resource or location."""
     text = answer.decode()
-    if not isinstance(json.loads(text), dict):  # From here on the text is known to be whole and well-formed.
-        raise ValueError("the answer is no JSON object")
-    outer = dict(_members(text, _skip(text, 0, "")))
+    whole = json.loads(text)  # From here on the text is known to be well-formed.
+    outer = dict(_members(text, _skip(text, 0, ""))) if isinstance(whole, dict) else {}
     if "entry" not in outer:
         raise ValueError("the answer is no transaction response")
     return tuple(_version(text, place) for place in _elements(text, outer["entry"][0]))

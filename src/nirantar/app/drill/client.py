@@ -194,9 +194,11 @@ def _failed(workers: Sequence[Future[None]]) -> bool:
 
 def _note_confirmed(line: Line, tally: Tally) -> None:
     status, answer = line.call("GET", "/health")
-    if status == 200 and line.access.generation == 1:
-        vaults = json.loads(answer)["vaults"]
-        tally.vault_confirmed = max([tally.vault_confirmed, *(each["confirmed"] for each in vaults)])
+    # The recovered node may answer here before its token is known: look again each time who is meant.
+    line.hang_up()
+    health: dict[str, Any] = json.loads(answer) if status == 200 else {}
+    if health and not health["recovered_from"]:
+        tally.vault_confirmed = max([tally.vault_confirmed, *(each["confirmed"] for each in health["vaults"])])
 
 
 def _matches(line: Line, version: Version) -> bool:
