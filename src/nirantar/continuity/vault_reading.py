@@ -11,7 +11,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from nirantar.errors import EntryDamaged, Finding, NirantarError, NotFound, ProofInvalid, SegmentDamaged, VaultUnavailable
+from nirantar.errors import (
+    EntryDamaged,
+    Finding,
+    NirantarError,
+    NotFound,
+    ProofInvalid,
+    SegmentDamaged,
+    VaultUnavailable,
+)
 from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
 from nirantar.tlog.merkle import Frontier
 from nirantar.tlog.note import Verifier

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from simulated_site import NODE, Site, found_site
 
 from nirantar.app.founding import (
     found_hospital,
@@ -28,6 +27,7 @@ from nirantar.fold.roster import Roster
 from nirantar.host.simulated import SimulatedHost
 from nirantar.tlog.note import Verifier
 from nirantar.vault.keys import RosterKey
+from simulated_site import NODE, Site, found_site
 
 
 @pytest.fixture

@@ -61,11 +61,11 @@ def folders(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_lines_and_bundles_are_taken_once(node: Node) -> None:
     """Both kinds in one folder, then again: nothing new; the same line twice is one resource."""
-    bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [
+    transaction_bundle = {"resourceType": "Bundle", "type": "transaction", "entry": [
         {"resource": {"resourceType": "Organization", "name": "Ward"}, "request": {"method": "POST", "url": "Organization"}},
     ]}
     put(node, "a.ndjson", [patient("1"), patient("2"), patient("1")])
-    put(node, "b.json", bundle)
+    put(node, "b.json", transaction_bundle)
     put(node, "c.txt", b"not looked at")
     report = taken(node)
     assert (report.resources, report.unchanged, report.rejected) == ({"Patient": 2, "Organization": 1}, 1, [])

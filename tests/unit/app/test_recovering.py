@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from simulated_site import CALLER, NEW, NODE, ORIGIN, VAULT, Site, found_site, opened, write
 
 from nirantar.app.node import Node
 from nirantar.app.recovering import recover
@@ -21,6 +20,7 @@ from nirantar.journal.log import JOURNAL_FILE, JournalWriter
 from nirantar.tlog.note import Verifier
 from nirantar.vault.encryption import new_identity
 from nirantar.vault.keys import SegmentKey
+from simulated_site import CALLER, NEW, NODE, ORIGIN, VAULT, Site, found_site, opened, write
 
 PATIENT = {"resourceType": "Patient", "id": "p", "name": [{"family": "One"}]}
 
@@ -146,7 +146,7 @@ def test_a_damaged_segment_is_named_and_the_rest_is_usable(site: Site) -> None:
 
 def test_a_vault_that_lost_its_end_is_not_called_complete(site: Site) -> None:
     """A later checkpoint that speaks of more than can be read is a finding; a wrong name of a segment, too."""
-    last = [key for key in site.vault.list("opd/live/")][-1]
+    last = list(site.vault.list("opd/live/"))[-1]
     site.host.files.remove(Path("/vault") / last)
     assert site.recovered().ok, "nobody else has seen the rest: recovery cannot know it"
     site.vault.put_new(str(SegmentKey("opd", "live", 0, 9)), b"garbage")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from simulated_node import CLERK, DIRECTORY, SimulatedNode
 
 from nirantar.continuity.digests import ACCESS_DIGEST_TYPE, AccessDigests, journalled
 from nirantar.interactions.access_log import check_access_log
+from simulated_node import CLERK, DIRECTORY, SimulatedNode
 
 
 @pytest.fixture

@@ -14,16 +14,16 @@ PATH = Path("/node/generation.json")
 
 
 class Log:
-    """An own log of leaf hashes."""
+    """An own log of leaf hashes, whatever its origin."""
 
     def __init__(self, *leaves: bytes) -> None:
         self._leaves = list(leaves)
 
-    def size(self, origin: str) -> int:
+    def size(self, _origin: str) -> int:
         """Its length."""
         return len(self._leaves)
 
-    def leaf_hashes(self, origin: str, start: int, stop: int) -> list[bytes]:
+    def leaf_hashes(self, _origin: str, start: int, stop: int) -> list[bytes]:
         """Its leaves."""
         return self._leaves[start:stop]
 
@@ -31,13 +31,13 @@ class Log:
 class Seen(Log):
     """A witness that saw such a log; with no leaves at all it cannot be asked."""
 
-    def largest_size(self, origin: str) -> int:
+    def largest_size(self, _origin: str) -> int:
         """How long it was."""
         if not self._leaves:
             raise VaultUnavailable("It is away.")
         return len(self._leaves)
 
-    def last_leaf_hashes(self, origin: str) -> tuple[int, bytes]:
+    def last_leaf_hashes(self, _origin: str) -> tuple[int, bytes]:
         """The last two leaves."""
         first = max(0, len(self._leaves) - 2)
         return first, b"".join(self._leaves[first:])

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from simulated_node import INTEGRATION, ORIGIN, UHID_SYSTEM, SimulatedNode, a_patient
 
 from nirantar.continuity.replay import bring_forward
 from nirantar.errors import Damaged, EntryDamaged
@@ -16,6 +15,7 @@ from nirantar.interactions.transaction import Purpose
 from nirantar.journal.entry import Entry, encode
 from nirantar.store.memory import MemoryView
 from nirantar.tlog.note import Signer
+from simulated_node import INTEGRATION, ORIGIN, UHID_SYSTEM, SimulatedNode, a_patient
 
 OTHER = "nirantar.test/lab"
 
