@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from argon2 import PasswordHasher
 
@@ -57,7 +57,7 @@ class SimulatedNode:
         self.credentials = Credentials(self.host, DIRECTORY / "credentials.db")
         self.numbers = Numbers(self.view, (BLOCK,))
 
-    def __enter__(self) -> SimulatedNode:
+    def __enter__(self) -> Self:
         self.sequencer.start()
         return self
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from hashlib import sha256
@@ -225,7 +224,7 @@ def test_people_read_the_same_as_machines(journey: Journey) -> None:
 
 
 @pytest.fixture
-def unfinished(tmp_path: Path) -> Iterator[tuple[Path, list[Path]]]:
+def unfinished(tmp_path: Path) -> tuple[Path, list[Path]]:
     """A hospital whose import was killed after its first commits."""
     node, files = tmp_path / "node", source_files()[:8] + source_files()[-1:]
     nirantar("init", node, "--hospital", "City Hospital", "--node", "centre", "--vault", (tmp_path / "vault").as_uri())
@@ -239,7 +238,7 @@ def unfinished(tmp_path: Path) -> Iterator[tuple[Path, list[Path]]]:
         process.send_signal(signal.SIGKILL)
         process.communicate()
         assert process.returncode == -signal.SIGKILL
-    yield node, files
+    return node, files
 
 
 def test_a_killed_import_goes_on(unfinished: tuple[Path, list[Path]]) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from commands import Ran, in_this_process, nirantar
-from serving_node import found_site, serving
 
 from nirantar.cli.__main__ import app
 from nirantar.vault.keys import HOSPITAL_KEY
+from serving_node import found_site, serving
 
 Command = Callable[..., Ran]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from commands import nirantar
-from serving_node import found_site, serving
 
 from nirantar.host.real import RealHost
 from nirantar.journal.log import JOURNAL_FILE
 from nirantar.journal.reader import JournalReader
+from serving_node import found_site, serving
 
 PATIENT = {"resourceType": "Patient", "name": [{"text": "Asha Rao"}]}
 

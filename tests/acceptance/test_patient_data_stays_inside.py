@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
+
 from serving_node import found_site, serving
 
 MARK = "Zxqvandana"

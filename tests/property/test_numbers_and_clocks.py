@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import re
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -62,7 +64,7 @@ def test_blocks_of_nodes_never_overlap(nodes: int) -> None:
         grants.append(Grant(f"n{number}", f"o/n{number}", "", numbers=block))
     for series in ("uhid", "visit"):
         blocks = [block for grant in grants for block in grant.numbers if block.series == series]
-        assert all(one.last < two.first for one, two in zip(blocks, blocks[1:], strict=False))
+        assert all(one.last < two.first for one, two in pairwise(blocks))
 
 
 CLOCKS = st.builds(Hlc, st.integers(0, 2**53), st.integers(0, 2**31))
@@ -138,10 +140,12 @@ def test_an_entry_comes_back_byte_for_byte(
 @EXAMPLES
 def test_what_is_no_entry_is_damaged_and_nothing_else(data: bytes) -> None:
     """Whatever bytes stand in a log, reading them ends in an entry, None, or an error of ours that quotes nothing."""
+    said = ""
     try:
         decode(data, "o/n", 0)
     except NirantarError as error:
-        assert str(error).startswith("Entry 0 of o/n: not an entry of format 1 (")
+        said = str(error)
+    assert re.fullmatch(r"(Entry 0 of o/n: not an entry of format 1 \(\w+\))?", said)
 
 
 AUTHORITY = Signer("nirantar.test/authority", b"a" * 32)

@@ -45,8 +45,8 @@ def node_app(node: Node, *, demo: DemoStrip | None = None, extra: tuple[BaseRout
 async def serve(
     app: Starlette, host: str, port: int, *, kind: ServerKind = "granian", stop: asyncio.Event, ready: Callable[[], None]
 ) -> None:
-    """Serve until `stop` is set. `ready` is called once the port is open. Raises OSError when it is taken, or the server
-    ends by itself."""
+    """Serve until `stop` is set. `ready` is called once the port is open. Raises OSError when it is taken, or the
+    server ends by itself."""
     _require_free(host, port)
     if kind == "uvicorn":
         await _serve_uvicorn(app, host, port, stop, ready)

@@ -67,7 +67,7 @@ def verify_node(
     papers = read_papers(host, directory)
     report = VerifyReport(str(directory))
     if not host.files.exists(directory / JOURNAL_FILE):
-        report.findings.append(Finding("journal", f"{JOURNAL_FILE} is gone: recover the hospital from its vault", "lost"))
+        report.findings.append(Finding("journal", f"{JOURNAL_FILE} is gone: recover from the vault", "lost"))
         return report
     attachments = Attachments(host, directory / ATTACHMENTS_DIRECTORY)
     with closing(JournalReader(host, directory / JOURNAL_FILE)) as reader:

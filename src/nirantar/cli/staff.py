@@ -17,8 +17,8 @@ from nirantar.interactions.authorize import Caller
 def staff(directory: Path, login: str, *, role: str, name: str, disable: bool = False, password_stdin: bool = False) -> None:
     """Create or change a staff account. While the node serves, use its page /staff instead.
 
-    The password is asked for twice, and never shown; to disable an account none is needed. Without --role it-security accounts nobody can open /staff, so
-    make one of those first.
+    The password is asked for twice, and never shown; to disable an account none is needed. Without --role it-security
+    accounts nobody can open /staff, so make one of those first.
 
     Parameters
     ----------

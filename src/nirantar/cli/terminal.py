@@ -76,7 +76,7 @@ def print_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str
     """A titled table."""
     table = Table(title=escape(title), title_justify="left", show_edge=False, pad_edge=False)
     for heading in headings:
-        table.add_column(heading)
+        table.add_column(escape(heading))
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     out.print(table)

@@ -39,7 +39,9 @@ class AccessDigests:
     """Writes `{lines, chain}` of the access log to the journal when it grew, each ACCESS_DIGEST_SECONDS and at the
     end."""
 
-    def __init__(self, node: str, access_log: AccessLog, transact: Transact, journalled: tuple[int, str] | None) -> None:
+    def __init__(
+        self, node: str, access_log: AccessLog, transact: Transact, journalled: tuple[int, str] | None
+    ) -> None:
         """`journalled` is the newest digest that the journal holds."""
         self._caller = Caller(f"node:{node}", node, "integration", node)
         self._node = node

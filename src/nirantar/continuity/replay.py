@@ -39,8 +39,8 @@ def bring_forward(
 ) -> int:
     """Fold what the view lacks of every log (up to `stop_at`, sizes by origin) and return the number of entries.
 
-    A view that is ahead of its journal, or belongs to another, is emptied and rebuilt. An entry that its node signed but
-    nobody can read is kept as evidence. Raises EntryDamaged for one that differs from its leaf hash.
+    A view that is ahead of its journal, or belongs to another, is emptied and rebuilt. An entry that its node signed
+    but nobody can read is kept as evidence. Raises EntryDamaged for one that differs from its leaf hash.
     """
     sizes = dict(stop_at) if stop_at is not None else {origin: reader.size(origin) for origin in reader.origins()}
     starts = _starts(reader, view, sizes)

@@ -11,7 +11,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from nirantar.errors import EntryDamaged, Finding, NirantarError, ProofInvalid, SegmentDamaged
+from nirantar.errors import (
+    EntryDamaged,
+    Finding,
+    NirantarError,
+    NotFound,
+    ProofInvalid,
+    SegmentDamaged,
+    VaultUnavailable,
+)
 from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
 from nirantar.tlog.merkle import Frontier
 from nirantar.tlog.note import Verifier
@@ -127,6 +135,7 @@ def _one_segment(
     """The entries of one segment that are still wanted, from the first vault that holds them undamaged."""
     key = str(number)
     header: SegmentHeader | None = None
+    silent: NirantarError | None = None
     for vault in holders:
         try:
             header, entries = open_segment(vault.get(key), identities, key=key)
@@ -135,9 +144,15 @@ def _one_segment(
             reading.findings.append(Finding(f"{vault.location} {key}", str(damage)))
             header = header or _header_of(vault, key)
             continue
+        except (VaultUnavailable, NotFound) as failure:
+            silent = failure
+            continue
         for position in range(reading.size - header.first_index, header.count):
             yield reading.take(entries[position], header.leaf_hash(position))
         return
+    if silent is not None:
+        # It may be whole there: to call it lost would close the log before it.
+        raise silent
     if header is None:
         return
     with suppress(ProofInvalid):

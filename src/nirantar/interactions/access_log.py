@@ -84,7 +84,7 @@ class AccessLog:
                 }
                 chain = sha256(chain + _encode(line)).digest()
                 lines.append(_encode({**line, "chain": chain.hex()}))
-            # Never an earlier file than the last: the chain goes on in the order of names, also with the clock set back.
+            # Never an earlier file than the last: the chain follows the names, also with the clock set back.
             path = max(self._path, self._directory / f"access-{instant(pending[0][0])[:10]}.jsonl")
             self._host.files.append(path, b"\n".join(lines) + b"\n")
             self._path = path

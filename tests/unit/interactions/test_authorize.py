@@ -103,7 +103,7 @@ def test_system_records_are_for_no_role(role: str, resource_type: str) -> None:
 
 def test_an_unknown_role_may_nothing() -> None:
     """A role that a newer or forged record names opens no door, and the sentence names it."""
-    with pytest.raises(Forbidden, match="superuser.*may not read Patient"):
+    with pytest.raises(Forbidden, match=r"superuser.*may not read Patient"):
         authorize(Caller("staff:x", "X", "superuser", "pc"), "read", ["Patient"])
 
 

@@ -35,7 +35,7 @@ def test_a_token_names_its_bearer(node: SimulatedNode) -> None:
 @pytest.mark.parametrize(("role", "name"), [("surgeon", "App"), ("", "App"), ("doctor", " ")])
 def test_a_token_needs_a_role_and_a_name(node: SimulatedNode, role: str, name: str) -> None:
     """An unknown role is refused with the list of roles, an empty name with what to do."""
-    with pytest.raises(InvalidInput, match="Roles: registration-clerk|--name is empty"):
+    with pytest.raises(InvalidInput, match=r"Roles: registration-clerk|--name is empty"):
         node.credentials.issue_token(role, name)
 
 

@@ -315,7 +315,7 @@ def test_vault_durability_waits_for_the_entry_and_says_what_holds_if_it_fails() 
         assert write(node, create(a_patient()), key="k").replayed
         assert vault.asked == [0, 0]
     with SimulatedNode(confirmations=Confirmed(VaultUnavailable("It is slow."))) as node:
-        with pytest.raises(VaultUnavailable, match="Saved on this node.*It is slow.*same idempotency key"):
+        with pytest.raises(VaultUnavailable, match=r"Saved on this node.*It is slow.*same idempotency key"):
             write(node, create(a_patient()))
         assert node.sequencer.size == 1
 
