@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -138,7 +139,7 @@ class SimulatedHospital:
         host.disk.capacity_bytes = None
         self.trace.append(f"life ended at {host.disk.operations}, dead={host.disk.dead}, {len(self.acknowledged)} acks")
 
-    def _fails(self, path: Path) -> bool:
+    def _fails(self, _path: Path) -> bool:
         """Whether this fsync is refused. The founding papers are durable already."""
         refused = self.fsync_fails and self._trouble.random() < 0.01
         self.refused_fsyncs += refused
@@ -311,7 +312,7 @@ class SimulatedHospital:
             f"a reader saw entry {size - 1}, the journal has {len(entries)} entries and not that one"
         )
         clocks = [Hlc.parse(entry.hlc) for entry in entries]
-        assert all(first < second for first, second in zip(clocks, clocks[1:], strict=False)), "the clock went back"
+        assert all(first < second for first, second in pairwise(clocks)), "the clock went back"
         keys = [entry.idempotency_key for entry in entries]
         assert len(keys) == len(set(keys)), "an idempotency key made two entries"
         vaulted = covered(open_vault(self._host, VAULT), "opd-1")

@@ -1,4 +1,5 @@
-"""What `nirantar doctor` looks at: clock, disk, vault, permissions, versions, and whether this is the node's own place."""
+"""What `nirantar doctor` looks at: clock, disk, vault, permissions, versions, and whether this is the node's own
+place."""
 
 from __future__ import annotations
 
@@ -70,7 +71,7 @@ def _permissions(host: Host, papers: Papers) -> Iterator[Observation]:
             private = False
             yield Observation("permissions", "bad", f"{path} is open to others ({mode:o}): chmod {allowed:o} {path}")
     if os.geteuid() == 0:
-        yield Observation("user", "caution", "Run the node as a user of its own, not as root (init --systemd-unit-out).")
+        yield Observation("user", "caution", "Run the node as its own user, not as root (init --systemd-unit-out).")
     for path in host.files.walk(papers.directory):
         # What a serving node removes meanwhile holds no identity.
         with suppress(FileNotFoundError):
@@ -119,7 +120,7 @@ def _clock(host: Host, newest_us: int) -> Iterator[Observation]:
 def _place(host: Host, papers: Papers, sizes: dict[str, int]) -> Iterator[Observation]:
     moved = guard.moved(host, papers.directory / GENERATION_FILE)
     yield Observation("place", "bad" if moved else "good", moved or "The directory is the one that was made here")
-    yield Observation("log", "good", f"{sizes.get(papers.origin, 0):,} entries of {papers.origin}, {len(sizes)} logs in all")
+    yield Observation("log", "good", f"{sizes.get(papers.origin, 0):,} entries of {papers.origin}, {len(sizes)} logs")
 
 
 def _vaults(host: Host, papers: Papers, sizes: dict[str, int]) -> Iterator[Observation]:
@@ -134,7 +135,7 @@ def _vaults(host: Host, papers: Papers, sizes: dict[str, int]) -> Iterator[Obser
             continue
         own = sizes.get(papers.origin, 0)
         if held > own:
-            yield Observation("vault", "bad", f"{vault.location} holds {held:,} entries, this node {own:,}: rolled back?")
+            yield Observation("vault", "bad", f"{vault.location} holds {held:,} entries, this node {own:,}")
         elif held < own:
             yield Observation("vault", "caution", f"{vault.location} lacks {own - held:,} entries; serve to seal them")
         else:

@@ -135,7 +135,7 @@ class Node:
         self.reader = JournalReader(host, directory / JOURNAL_FILE, shared)
         self._stack.callback(self.reader.close)
         self.view = open_view(host, self.papers, directory / VIEW_FILE)
-        self._stack.callback(lambda: self.view.close())
+        self._stack.callback(self._close_view)
         lost = self._lost_entries()
         if lost is None:
             self._bring_view_forward(progress)
@@ -238,6 +238,10 @@ class Node:
     def _stop_writing(self, why: str) -> None:
         self._refusal = why
         self.sequencer.refuse_writes(why)
+
+    def _close_view(self) -> None:
+        # Not bound at once: a damaged view is replaced by a fresh one while opening.
+        self.view.close()
 
     def _why_read_only(self) -> str | None:
         """The reason for which this node must not write, or None (invariant 12)."""

@@ -87,7 +87,9 @@ def recover(
     signer = new_signer(host, document, before, settings.node)
     host.files.make_directory(directory)
     try:
-        readings, stops = _fill_journal(host, vaults, identity, directory, before, signer, stop_us, reading)
+        readings, stops = _fill_journal(
+            host, vaults, identity, directory, before, signer, stop_us=stop_us, progress=reading
+        )
         after = Roster(before.slug, before.serial, tuple(_revoke(each, readings, stops) for each in before.grants))
         founded = name_node(document, after, identity.authority, settings, signer)
         for vault in vaults:
@@ -141,7 +143,7 @@ def _revoke(grant: Grant, readings: Mapping[str, LogReading], stops: Mapping[str
 
 def _fill_journal(
     host: Host, vaults: Sequence[Vault], identity: RecoveryIdentity, directory: Path, before: Roster, signer: Signer,
-    stop_us: int | None, progress: Progress,
+    *, stop_us: int | None, progress: Progress,
 ) -> tuple[dict[str, LogReading], dict[str, int]]:
     """Copy every log of the roster into the new journal; also where each stood at `stop_us`."""
     readings: dict[str, LogReading] = {}

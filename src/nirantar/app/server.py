@@ -31,7 +31,7 @@ def node_app(node: Node, *, demo: DemoStrip | None = None, extra: tuple[BaseRout
         secure_cookies=configuration.secure_cookies, demo=demo,
     )
 
-    async def health(request: Request) -> Response:
+    async def health(_: Request) -> Response:
         return Response(health_document(node.status()), media_type="application/json")
 
     return Starlette(routes=[
@@ -43,7 +43,8 @@ def node_app(node: Node, *, demo: DemoStrip | None = None, extra: tuple[BaseRout
 
 
 async def serve(
-    app: Starlette, host: str, port: int, *, kind: ServerKind = "granian", stop: asyncio.Event, ready: Callable[[], None]
+    app: Starlette, host: str, port: int, *, kind: ServerKind = "granian", stop: asyncio.Event,
+    ready: Callable[[], None],
 ) -> None:
     """Serve until `stop` is set. `ready` is called once the port is open. Raises OSError when it is taken, or the
     server ends by itself."""

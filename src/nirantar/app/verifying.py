@@ -1,7 +1,7 @@
 """Verification: of a node's directory against itself, and of a vault against what the nodes signed.
 
-It trusts no stored hash or counter: every entry is hashed again, the tree rebuilt, every signature checked, and the view
-compared with one freshly folded from the journal (invariant 2).
+It trusts no stored hash or counter: every entry is hashed again, the tree rebuilt, every signature checked, and the
+view compared with one freshly folded from the journal (invariant 2).
 """
 
 from __future__ import annotations
@@ -128,7 +128,9 @@ def _versions(vaults: Sequence[Vault], data: bytes, origin: str, entry_index: in
     for attachment in entry.attachments:
         if read_attachment(vaults, origin.rpartition("/")[2], attachment.sha256) is None:
             report.findings.append(Finding(
-                f"{origin} entry {entry_index}", f"no vault holds its attachment {attachment.sha256} undamaged", "lost"))
+                f"{origin} entry {entry_index}",
+                f"no vault holds its attachment {attachment.sha256} undamaged", "lost",
+            ))
     return len(entry.changes)
 
 

@@ -66,7 +66,10 @@ def _print(report: RecoveryReport, directory: Path) -> None:
     terminal.print_table(
         f"{report.hospital}, recovered from {', '.join(report.vaults)}",
         ("log", "entries", "proven by signature", "lost", "folded"),
-        [(each.origin, f"{each.entries:,}", f"{each.proven:,}", f"{each.lost:,}", f"{each.folded:,}") for each in report.logs],
+        [
+            (log.origin, f"{log.entries:,}", f"{log.proven:,}", f"{log.lost:,}", f"{log.folded:,}")
+            for log in report.logs
+        ],
     )
     clinical = {kind: count for kind, count in report.resources.items() if not kind.startswith("Nirantar")}
     terminal.print_facts("Result", [

@@ -55,7 +55,7 @@ async def _serve(node: Node, address: str, port: int, kind: ServerKind) -> None:
 
     def ready() -> None:
         status = node.status()
-        terminal.good(f"{status.hospital}, node {status.node}: http://{address}:{port}/  FHIR at /fhir  state at /health")
+        terminal.good(f"{status.hospital}, node {status.node}: http://{address}:{port}/  FHIR /fhir  state /health")
         if status.read_only:
             terminal.bad(status.read_only)
         for vault in status.vaults:

@@ -14,7 +14,9 @@ from nirantar.interactions.accounts import Account
 from nirantar.interactions.authorize import Caller
 
 
-def staff(directory: Path, login: str, *, role: str, name: str, disable: bool = False, password_stdin: bool = False) -> None:
+def staff(
+    directory: Path, login: str, *, role: str, name: str, disable: bool = False, password_stdin: bool = False
+) -> None:
     """Create or change a staff account. While the node serves, use its page /staff instead.
 
     The password is asked for twice, and never shown; to disable an account none is needed. Without --role it-security

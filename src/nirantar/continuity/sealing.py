@@ -117,10 +117,7 @@ class Sealer:
             sealed = self._seal_and_answer(follower)
             if stopping:
                 return
-            if sealed:
-                pause = limits.SEAL_INTERVAL_SECONDS
-            else:
-                pause = min(pause * 2, limits.VAULT_RETRY_SECONDS_MAX)
+            pause = limits.SEAL_INTERVAL_SECONDS if sealed else min(pause * 2, limits.VAULT_RETRY_SECONDS_MAX)
             follower.wake.wait(pause)
             follower.wake.clear()
 
@@ -128,11 +125,12 @@ class Sealer:
         """Whether sealing went through; what it lacks or why it failed is the follower's trouble."""
         try:
             self._seal(follower)
-            follower.trouble = follower.lacks
-            return True
         except (NirantarError, OSError) as failure:
             follower.trouble = str(failure)
             return False
+        else:
+            follower.trouble = follower.lacks
+            return True
         finally:
             self._answer_waiting()
             self._fail_waiting(self._host.monotonic_us() - int(limits.VAULT_CONFIRM_SECONDS_MAX * 1e6))

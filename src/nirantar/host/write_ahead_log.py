@@ -42,6 +42,6 @@ class WriteAheadLog:
             self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             self._pages = 0
 
-    def _committed(self, connection: apsw.Connection, name: str, pages: int) -> int:
+    def _committed(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
         self._pages = pages
         return apsw.SQLITE_OK

@@ -1,7 +1,7 @@
 """Who looked at what: one JSON line a read, flushed each second, hash-chained, its digest journalled.
 
-A line holds `n, at, actor, role, workstation, what, type, id` and `chain`, the SHA-256 over the previous chain and the line
-without it. Searches are noted by type alone: what was searched for may itself be a patient's name.
+A line holds `n, at, actor, role, workstation, what, type, id` and `chain`, the SHA-256 over the previous chain and
+the line without it. Searches are noted by type alone: what was searched for may itself be a patient's name.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class AccessLog:
         """Note one access. Raises Overloaded when so many wait that a crash would lose too much of the record."""
         if len(self._waiting) >= limits.ACCESS_LOG_QUEUE_MAX:
             raise Overloaded(
-                f"{limits.ACCESS_LOG_QUEUE_MAX} accesses wait to be logged (ACCESS_LOG_QUEUE_MAX): the disk is too slow."
+                f"{limits.ACCESS_LOG_QUEUE_MAX} accesses wait for the disk (ACCESS_LOG_QUEUE_MAX): it is too slow."
             )
         self._waiting.append((self._host.now_us(), caller, what, resource_type, id))
 

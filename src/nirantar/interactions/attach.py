@@ -55,7 +55,11 @@ class Attach:
         version = self._read.read(caller, "Binary", id)
         resource = json.decode(version.resource or b"{}")
         digest = next(
-            (each.get("valueString") for each in resource["meta"].get("extension", ()) if each.get("url") == ATTACHMENT_URL),
+            (
+                each.get("valueString")
+                for each in resource["meta"].get("extension", ())
+                if each.get("url") == ATTACHMENT_URL
+            ),
             None,
         )
         if digest is None:

@@ -1,8 +1,8 @@
 """Bearer tokens and sessions of one node: secrets that must not survive it.
 
 They are kept beside the log, not in it: after an attack every token and session counts as stolen, so a recovered node
-begins with none. Only SHA-256 hashes of the 256-bit secrets are stored; staff accounts, which do survive, are in the log
-(`accounts.py`).
+begins with none. Only SHA-256 hashes of the 256-bit secrets are stored; staff accounts, which do survive, are in
+the log (`accounts.py`).
 """
 
 from __future__ import annotations
@@ -125,7 +125,8 @@ class Credentials:
     def _look_up(self, kind: str, hash: bytes, now_us: int) -> _Held:
         with self._at_disk():
             row = self._connection.execute(
-                "SELECT actor, name, role, workstation, used_us, expires_us FROM credential WHERE hash = ? AND kind = ?",
+                "SELECT actor, name, role, workstation, used_us, expires_us FROM credential"
+                " WHERE hash = ? AND kind = ?",
                 (hash, kind),
             ).fetchone()
             idle_us = limits.SESSION_IDLE_SECONDS * 1_000_000

@@ -1,7 +1,7 @@
 """The proof of one version: its entry's place in the log, up to a checkpoint that the node signed.
 
-The proof is a C2SP tlog-proof file: with it, the entry's bytes and the node's verification key anybody can check, without
-this program, that the entry is in the log that was signed.
+The proof is a C2SP tlog-proof file: with it, the entry's bytes and the node's verification key anybody can check,
+without this program, that the entry is in the log that was signed.
 """
 
 from __future__ import annotations

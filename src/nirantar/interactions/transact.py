@@ -70,7 +70,8 @@ class Transact:
         authorize(caller, "write", (each.type for each in operations))
         searched = _searched_by_references(operations)
         # The types that the writer will search: whoever may not read a type may not learn by conditions what is there.
-        authorize(caller, "read", sorted({*searched, *(each.type for each in operations if each.condition is not None)}))
+        conditional = (each.type for each in operations if each.condition is not None)
+        authorize(caller, "read", sorted({*searched, *conditional}))
         if purpose.action == "":
             raise InvalidInput("A transaction needs an action that says what it is for.")
         for operation in operations:

@@ -1,8 +1,8 @@
 """Attachments: scans and documents, too large for an entry, kept beside the journal as encrypted objects.
 
-An object is named by the SHA-256 of what is stored: a random 12-byte nonce and AES-256-GCM ciphertext under a key of its
-own. The key lies in the entry that refers to the object, so whoever can read the log can read the attachment and nobody
-else can; a vault's keeper can check name against content without any key.
+An object is named by the SHA-256 of what is stored: a random 12-byte nonce and AES-256-GCM ciphertext under a key
+of its own. The key lies in the entry that refers to the object, so whoever can read the log can read the attachment
+and nobody else can; a vault's keeper can check name against content without any key.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ def encode(entry: Entry) -> bytes:
     data = _encoder.encode(entry)
     if len(data) > limits.ENTRY_BYTES_MAX:
         raise LimitExceeded(
-            f"The transaction makes an entry of {len(data)} bytes; ENTRY_BYTES_MAX is {limits.ENTRY_BYTES_MAX}: split it."
+            f"The transaction makes an entry of {len(data)} bytes; ENTRY_BYTES_MAX is {limits.ENTRY_BYTES_MAX}."
         )
     return data
 

@@ -72,7 +72,8 @@ def _check(
             progress(check.entries)
     for tree_size in sorted(signed):
         check.findings.append(Finding(
-            f"{origin} entries {check.entries} to {tree_size - 1}", "a signed checkpoint covers them, but they are gone",
+            f"{origin} entries {check.entries} to {tree_size - 1}",
+            "a signed checkpoint covers them, but they are gone",
             "lost",
         ))
     if check.proven < check.entries:

@@ -1,8 +1,8 @@
 """The append-only logs of a node on disk: its own, and verified copies of others', in one SQLite database.
 
 One writer appends (invariant 4 of ARCHITECTURE.md); `reader.py` reads on connections of its own. The database is in WAL
-mode with synchronous FULL: a returned `commit` means that the bytes were fsynced. Hashes of complete subtrees are kept at every
-eighth level, which are exactly C2SP's tile slots, so that a root or proof costs a few reads at any size.
+mode with synchronous FULL: a returned `commit` means that the bytes were fsynced. Hashes of complete subtrees are
+kept at every eighth level, which are exactly C2SP's tile slots, so that a root or proof costs a few reads at any size.
 """
 
 from __future__ import annotations

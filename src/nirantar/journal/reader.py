@@ -81,7 +81,9 @@ class JournalReader:
         low = self._low(origin)
         if low is None:
             return []
-        rows = self._rows("SELECT leaf_hash FROM entry WHERE row >= ? AND row < ? ORDER BY row", low + start, low + stop)
+        rows = self._rows(
+            "SELECT leaf_hash FROM entry WHERE row >= ? AND row < ? ORDER BY row", low + start, low + stop
+        )
         return [bytes(row[0]) for row in rows]  # type: ignore[arg-type]
 
     def tile(self, origin: str, level: int, tile: int, width: int) -> bytes:
@@ -90,8 +92,8 @@ class JournalReader:
             hashes = self.leaf_hashes(origin, tile * 256, tile * 256 + width)
         else:
             rows = self._rows(
-                "SELECT hash FROM slot JOIN log USING (log_key) WHERE origin = ? AND level = ? AND slot >= ? AND slot < ?"
-                " ORDER BY slot",
+                "SELECT hash FROM slot JOIN log USING (log_key) WHERE origin = ? AND level = ?"
+                " AND slot >= ? AND slot < ? ORDER BY slot",
                 origin, level, tile * 256, tile * 256 + width,
             )
             hashes = [bytes(row[0]) for row in rows]  # type: ignore[arg-type]
@@ -111,7 +113,8 @@ class JournalReader:
     def checkpoint(self, origin: str) -> tuple[Checkpoint, bytes] | None:
         """The newest signed checkpoint of a log, verified, and the note's exact bytes. Raises ProofInvalid."""
         rows = self._rows(
-            "SELECT note, vkey FROM checkpoint JOIN log USING (log_key) WHERE origin = ? ORDER BY tree_size DESC LIMIT 1",
+            "SELECT note, vkey FROM checkpoint JOIN log USING (log_key) WHERE origin = ?"
+            " ORDER BY tree_size DESC LIMIT 1",
             origin,
         )
         if not rows:

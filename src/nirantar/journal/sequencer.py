@@ -191,7 +191,7 @@ class Sequencer:
             self._commit_batch(batch)
         except FsyncFailed as failure:
             self._host.exit(f"{failure} What the disk holds is unknown, so the node stops; start it again.")
-        except Exception as failure:
+        except Exception as failure:  # noqa: BLE001 - whatever it is, nobody may be left waiting
             # Anything else undid the whole batch: every member hears it, none is half done.
             self._undo(failure)
             for each in batch:
@@ -230,7 +230,7 @@ class Sequencer:
         for each, appended in kept:
             try:
                 each.future.set_result(each.member.answer(appended))
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - it is this member's answer, and only its
                 each.future.set_exception(error)
 
     def _show(self, written: list[tuple[Appended, Entry]]) -> None:
@@ -261,14 +261,15 @@ class Sequencer:
         now_us = self._host.now_us()
         hlc = self._hlc.after(now_us)
         try:
-            entry = each.member.decide(Turn(self._journal.origin, self._journal.size(), now_us, hlc, self._journal.data))
+            turn = Turn(self._journal.origin, self._journal.size(), now_us, hlc, self._journal.data)
+            entry = each.member.decide(turn)
             appended = None
             if entry is not None:
                 appended = self._journal.append(encode(entry))
                 self._view.project(appended.entry_index, appended.leaf_hash, entry)
         except (DiskFull, FsyncFailed, Damaged):
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a member's own error undoes that member alone
             self._journal.roll_back_member()
             self._view.roll_back_member()
             refused.append((each, error))

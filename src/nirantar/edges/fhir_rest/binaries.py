@@ -18,7 +18,9 @@ from nirantar.errors import InvalidInput
 from nirantar.interactions.results import OperationResult
 
 BINARY: Final = "Binary"
-_MEDIA_TYPE: Final = re.compile(r"[a-z0-9][a-z0-9.+-]{0,62}/[a-z0-9][a-z0-9.+-]{0,62}(?:; ?charset=[A-Za-z0-9-]{1,32})?")
+_MEDIA_TYPE: Final = re.compile(
+    r"[a-z0-9][a-z0-9.+-]{0,62}/[a-z0-9][a-z0-9.+-]{0,62}(?:; ?charset=[A-Za-z0-9-]{1,32})?"
+)
 _JSON: Final = ("application/fhir+json", "application/json")
 _SAFELY: Final = (
     (b"content-security-policy", b"sandbox; default-src 'none'"),
