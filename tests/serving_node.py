@@ -89,6 +89,11 @@ class ServingNode:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
+    def stop(self) -> None:
+        """Ask it to end, as a service manager does, and see that it ends well."""
+        os.killpg(self.process.pid, signal.SIGTERM)
+        assert self.process.wait(READY_SECONDS_MAX) == 0, self.process.communicate()
+
     def wait_until_ready(self) -> None:
         """Return once /health answers; fail when the process ends instead."""
         deadline = time.monotonic() + READY_SECONDS_MAX

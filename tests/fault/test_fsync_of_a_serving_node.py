@@ -18,8 +18,7 @@ def test_a_failed_fsync_of_the_journal_ends_the_process(tmp_path: Path) -> None:
     site, client = found_site(tmp_path), Client()
     with serving(site) as node:
         assert node.request("GET", "/fhir/metadata")[0] == 200
-        node.process.terminate()
-        node.process.wait()
+        node.stop()
     wal = site.directory / "journal.db-wal"
     wal.touch(mode=0o600)  # strace looks the path up when it starts
     wrapper = failing_fsync(wal, first=FSYNCS_THAT_WORK, log=tmp_path / "strace.log")

@@ -47,8 +47,7 @@ def test_no_acknowledged_write_is_lost_by_kill_nine(tmp_path: Path) -> None:
     with serving(site) as node:
         client.send_again(node)
         client.require_all(node)
-        node.process.terminate()
-        assert node.process.wait() == 0
+        node.stop()
     assert client.acknowledged
     assert client.refused == []
     vault = open_vault(site.host, site.vault_uri)

@@ -16,7 +16,7 @@ from threading import Event, Lock, Thread
 from nirantar import limits
 from nirantar.continuity import guard
 from nirantar.continuity.vault_witness import VaultWitness, covered
-from nirantar.errors import Conflict, Damaged, NirantarError, NotFound, VaultUnavailable
+from nirantar.errors import Conflict, Damaged, NirantarError, NotFound, SegmentDamaged, VaultUnavailable
 from nirantar.host.port import Host
 from nirantar.interactions.doors import VaultStatus
 from nirantar.journal.attachments import Attachments
@@ -24,7 +24,7 @@ from nirantar.journal.entry import attachments_in
 from nirantar.journal.reader import JournalReader
 from nirantar.vault.keys import HOSPITAL_KEY, AttachmentKey, SegmentKey, TileKey
 from nirantar.vault.port import Vault
-from nirantar.vault.segments import encode_segment, entries_that_fit
+from nirantar.vault.segments import check_sealed, encode_segment, entries_that_fit
 
 TILE_WIDTH = 256
 
@@ -215,10 +215,8 @@ class Sealer:
             follower.vault.put_new(str(key), data)
         except Conflict:
             # An attempt that reported failure may have stored it all the same.
-            follower.confirmed[origin] = covered(follower.vault, node)
-            if follower.confirmed[origin] <= first:
+            if not _holds(follower.vault, key, leaves[:count]):
                 raise
-            return True
         follower.confirmed[origin] = first + count
         return True
 
@@ -245,3 +243,11 @@ class Sealer:
         troubles = "; ".join(each.trouble for each in self._followers if each.trouble) or "the vault is too slow."
         for _, future, _ in late:
             future.set_exception(VaultUnavailable(troubles))
+
+
+def _holds(vault: Vault, key: SegmentKey, leaves: Sequence[bytes]) -> bool:
+    """Whether the vault's object under this key is a whole segment of these entries."""
+    try:
+        return check_sealed(vault.get(str(key)), key=str(key)).leaf_hashes == b"".join(leaves)
+    except SegmentDamaged:
+        return False
