@@ -34,10 +34,11 @@ def node_app(node: Node, *, demo: DemoStrip | None = None, extra: tuple[BaseRout
     async def health(_: Request) -> Response:
         return Response(health_document(node.status()), media_type="application/json")
 
+    # Routes are tried in turn, so what is asked most stands first.
     return Starlette(routes=[
+        *mounted(node.doors),
         Route("/health", health, methods=["GET"]),
         *extra,
-        *mounted(node.doors),
         Mount("/", web_app(node.doors, settings)),
     ])
 

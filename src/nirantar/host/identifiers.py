@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from nirantar.host.port import Host
 
 
@@ -12,4 +10,5 @@ def uuid7(now_us: int, host: Host) -> str:
     number = (now_us // 1000) << 80 | int.from_bytes(host.random_bytes(10))
     number = number & ~(0xF << 76) | 0x7 << 76
     number = number & ~(0x3 << 62) | 0x2 << 62
-    return str(UUID(int=number))
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

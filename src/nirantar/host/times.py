@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_UTC: Final = "+00:00"
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def instant(time_us: int) -> str:
     """FHIR instant with milliseconds, UTC: `2026-11-23T08:30:12.345Z`."""
-    return (_EPOCH + timedelta(microseconds=time_us)).strftime("%Y-%m-%dT%H:%M:%S.") + f"{time_us // 1000 % 1000:03d}Z"
+    text = (_EPOCH + timedelta(microseconds=time_us)).isoformat(timespec="milliseconds")
+    return text[: -len(_UTC)] + "Z"
 
 
 def from_instant(text: str) -> int:
