@@ -7,12 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from serving_node import Site, found_site
-
 from nirantar.app.node import Node
 from nirantar.interactions.authorize import Caller
 from nirantar.interactions.operations import create
 from nirantar.interactions.transaction import Outcome, Purpose
+from serving_node import Site, found_site
 
 __all__ = ["CALLER", "Site", "content", "found_site", "opened", "patient", "write"]
 

@@ -60,14 +60,3 @@ def in_this_process(
         gc.unfreeze()
     said = capsys.readouterr()
     return Ran(code, said.out, " ".join(said.err.split()))
-
-
-def synthea() -> Path:
-    """The folder of third-party patients, beside this project or beside a directory that it lies in."""
-    for directory in Path(__file__).resolve().parents:
-        folder = directory / "shared" / "data" / "synthea"
-        if folder.is_dir():
-            return folder
-    raise AssertionError(
-        "There is no ../shared/data/synthea: the tests import real FHIR data of others, which this project does not copy."
-    )

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Ran, nirantar, synthea
+from commands import Ran, nirantar
 
 from nirantar.host.real import RealHost
 from nirantar.journal.entry import Entry, decode
 from nirantar.journal.log import JOURNAL_FILE
 from nirantar.journal.reader import JournalReader
+from third_party import SYNTHEA_FILES, SYNTHEA_RESOURCES, bundles, is_synthea
 
-RESOURCES = 2_767
 ORIGIN = "nirantar.city-hospital/centre"
 
 
@@ -63,8 +63,8 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> Journey:
         nirantar("init", node, "--hospital", "City Hospital", "--node", "centre", "--vault", vault, "--json"),
         nirantar("staff", node, "ravi", "--role", "it-security", "--name", "Ravi", "--password-stdin", text="seven tall pines\n"),
         nirantar("token", node, "--role", "doctor", "--name", "App"),
-        nirantar("import", node, synthea(), "--json"),
-        nirantar("import", node, synthea(), "--json"),
+        nirantar("import", node, bundles(), "--json"),
+        nirantar("import", node, bundles(), "--json"),
         nirantar("verify", node, "--json"),
         nirantar("recover", new, *opening, "--json"),
         nirantar("verify", new, "--json"),
@@ -74,7 +74,7 @@ def journey(tmp_path_factory: pytest.TempPathFactory) -> Journey:
 
 def source_files() -> list[Path]:
     """The Bundles as they came."""
-    return sorted(synthea().glob("*.json"))
+    return sorted(bundles().glob("*.json"))
 
 
 def exact(text: bytes) -> Any:
@@ -122,13 +122,14 @@ def test_staff_and_token_say_what_to_do_with_them(journey: Journey) -> None:
 def test_every_resource_is_imported_once(journey: Journey) -> None:
     """Counts by type are the source's; importing again adds nothing."""
     report = journey.imported.document
-    assert sum(counted().values()) == RESOURCES
+    if is_synthea():
+        assert (sum(counted().values()), len(source_files())) == (SYNTHEA_RESOURCES, SYNTHEA_FILES)
     assert report["resources"] == dict(counted())
-    assert (report["files"], report["rejected"], report["unchanged"]) == (24, [], 0)
+    assert (report["files"], report["rejected"], report["unchanged"]) == (len(source_files()), [], 0)
     again = journey.imported_again.document
-    assert (again["resources"], again["unchanged"], again["rejected"]) == ({}, RESOURCES, [])
-    # 24 Bundles, one account: nothing more was ever written.
-    assert journey.verified.document["logs"] == {ORIGIN: 25}
+    assert (again["resources"], again["unchanged"], again["rejected"]) == ({}, sum(counted().values()), [])
+    # The Bundles and one account: nothing more was ever written.
+    assert journey.verified.document["logs"] == {ORIGIN: len(source_files()) + 1}
 
 
 def test_verification_counts_and_finds_nothing(journey: Journey) -> None:
@@ -137,7 +138,7 @@ def test_verification_counts_and_finds_nothing(journey: Journey) -> None:
         report = ran.document
         assert report["ok"] is True
         assert report["findings"] == []
-        assert report["resources"] == RESOURCES + 1
+        assert report["resources"] == sum(counted().values()) + 1
     assert journey.verified.document["entries"] == 25
     assert journey.verified_vault.document["logs"] == {ORIGIN: 25, f"{ORIGIN}-r1": 0}
 
@@ -182,7 +183,7 @@ def test_every_resource_keeps_its_content(journey: Journey) -> None:
             assert meta == {name: value for name, value in wanted.pop("meta", {}).items() if name != "lastUpdated"}
             assert stored == renamed(wanted, {**practitioners, **names})
             compared += 1
-    assert compared == RESOURCES
+    assert compared == sum(counted().values())
 
 
 def identified(found: dict[str, tuple[Entry, bytes]]) -> dict[str, str]:
@@ -219,7 +220,7 @@ def test_doctor_finds_the_node_well(journey: Journey) -> None:
 def test_people_read_the_same_as_machines(journey: Journey) -> None:
     """Without --json the reports are sentences and tables with the same facts."""
     verified = nirantar("verify", journey.new)
-    assert f"{RESOURCES + 1:,} versions" in verified.out
+    assert f"{sum(counted().values()) + 1:,} versions" in verified.out
     assert "Whole and unaltered." in verified.out
 
 

@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from node_at_hand import Site, found_site, opened, write
 
 from nirantar.app.node import Node
 from nirantar.app.verifying import verify_node
 from nirantar.errors import Damaged, DirectoryInUse, ReadOnly
+from node_at_hand import Site, found_site, opened, write
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from node_at_hand import CALLER, Site, found_site, opened, patient, write
-from serving_node import Client, serving
 
 from nirantar.app.founding import found_hospital, publish, write_directory
 from nirantar.app.node import Node
@@ -18,6 +16,8 @@ from nirantar.errors import VaultUnavailable
 from nirantar.host.simulated import SimulatedHost
 from nirantar.interactions.operations import create
 from nirantar.interactions.transaction import Purpose
+from node_at_hand import CALLER, Site, found_site, opened, patient, write
+from serving_node import Client, serving
 
 
 @pytest.fixture

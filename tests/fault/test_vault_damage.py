@@ -13,7 +13,6 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from node_at_hand import Site, found_site, opened, write
 
 from nirantar.app.founding import found_hospital, publish
 from nirantar.app.recovering import recover
@@ -24,6 +23,7 @@ from nirantar.errors import NirantarError
 from nirantar.fold.founding import FoundingDocument
 from nirantar.journal.log import JOURNAL_FILE
 from nirantar.journal.reader import JournalReader
+from node_at_hand import Site, found_site, opened, write
 
 SEGMENT_SIZES = (120, 160, 40)
 ENTRIES = sum(SEGMENT_SIZES)

@@ -6,7 +6,6 @@ import json
 import re
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import fhirpathpy
@@ -22,6 +21,7 @@ from nirantar.fhir.index_rows import (
     type_of_target,
 )
 from nirantar.fhir.search_parameters import extract, search_parameters_of
+from third_party import bundles
 
 RESOURCES_OF_A_TYPE = 6
 VALUES = {
@@ -37,23 +37,16 @@ AS_FUNCTION = re.compile(r"\.as\((\w+)\)")
 RESOLVED = re.compile(r"\.where\(resolve\(\) is (\w+)\)")
 
 
-def synthea_files() -> list[Path]:
-    """The patients' files, wherever the project's checkout lies below the directory that shares them."""
-    for directory in Path(__file__).resolve().parents:
-        found = sorted((directory / "shared" / "data" / "synthea").glob("*.json"))
-        if found:
-            return found
-    raise AssertionError("shared/data/synthea is not beside any parent directory of this test")
-
-
 def sampled_resources() -> list[dict[str, Any]]:
     """A few resources of each type, with references as they are once a server has numbered the resources."""
     by_type: dict[str, list[dict[str, Any]]] = {}
-    for path in synthea_files()[:8]:
+    for path in sorted(bundles().glob("*.json"))[:8]:
         text = path.read_text(encoding="utf-8")
         for entry in json.loads(text)["entry"]:
             resource = entry["resource"]
-            text = text.replace(f'"{entry["fullUrl"]}"', f'"{resource["resourceType"]}/{resource["id"]}"')
+            if "fullUrl" in entry:
+                name = entry["fullUrl"].rpartition(":")[2]
+                text = text.replace(f'"{entry["fullUrl"]}"', f'"{resource["resourceType"]}/{resource.get("id", name)}"')
         for entry in json.loads(text)["entry"]:
             resource = entry["resource"]
             kept = by_type.setdefault(resource["resourceType"], [])
