@@ -27,6 +27,7 @@ from nirantar.fold.grants import Grant
 from nirantar.fold.roster import Roster
 from nirantar.host.port import Host
 from nirantar.host.times import from_instant
+from nirantar.interactions.transaction import Durability
 from nirantar.journal.attachments import ATTACHMENTS_DIRECTORY, Attachments
 from nirantar.journal.entry import attachments_in, decode
 from nirantar.journal.log import JOURNAL_FILE, JournalWriter
@@ -67,7 +68,8 @@ class RecoveryReport:
 
 def recover(
     host: Host, vaults: Sequence[Vault], vault_uris: Sequence[str], identity: RecoveryIdentity, directory: Path,
-    *, node: str | None = None, at: str | None = None, reading: Progress = no_progress, folding: Progress = no_progress,
+    *, node: str | None = None, at: str | None = None, durability: Durability = "node",
+    reading: Progress = no_progress, folding: Progress = no_progress,
 ) -> RecoveryReport:
     """Build a node in the empty `directory` and report.
 
@@ -81,7 +83,8 @@ def recover(
     document, before = published.document, published.roster
     started_us = host.monotonic_us()
     settings = Configuration(
-        node=node or _new_name(before), vaults=list(vault_uris), uhid_system=f"urn:nirantar:{document.slug}:uhid"
+        node=node or _new_name(before), vaults=list(vault_uris), durability=durability,
+        uhid_system=f"urn:nirantar:{document.slug}:uhid",
     )
     check(settings)
     signer = new_signer(host, document, before, settings.node)
@@ -109,7 +112,7 @@ def recover(
         hospital=document.name, node=settings.node, origin=document.origin(settings.node),
         vaults=tuple(vault.location for vault in vaults), at=at,
         logs=[
-            RecoveredLog(origin, each.size, each.proven_size, len(each.lost), stops.get(origin, each.size))
+            RecoveredLog(origin, each.size, each.proven_size, len(each.lost), _folded(each, stops))
             for origin, each in readings.items()
         ],
         resources=resources, findings=findings, seconds_reading=(read_us - started_us) / 1e6,
@@ -134,11 +137,15 @@ def _new_name(before: Roster) -> str:
 
 
 def _revoke(grant: Grant, readings: Mapping[str, LogReading], stops: Mapping[str, int]) -> Grant:
-    """Close a node's log where recovery read it: its key is presumed stolen."""
-    if grant.last_size is not None and grant.origin not in stops:
-        return grant
-    size = stops.get(grant.origin, readings[grant.origin].size)
+    """Close a node's log at what its signature proves: its key is presumed stolen, and whoever can add to a vault can
+    add a segment. What lies beyond is kept as evidence and named, not folded."""
+    size = _folded(readings[grant.origin], stops)
     return msgspec.structs.replace(grant, last_size=size if grant.last_size is None else min(size, grant.last_size))
+
+
+def _folded(reading: LogReading, stops: Mapping[str, int]) -> int:
+    """How many entries of a log the recovered hospital shows: the proven ones, up to the time asked for."""
+    return min(reading.proven_size, stops.get(reading.origin, reading.proven_size))
 
 
 def _fill_journal(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -22,6 +22,7 @@ def recover(
     identity: Path,
     node: str | None = None,
     at: str | None = None,
+    durability: Literal["node", "vault"] = "node",
     json: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Build a node in the empty DIRECTORY from nothing but a vault and the recovery identity.
@@ -44,6 +45,8 @@ def recover(
         The new node's name; by default the old one's with -r and a number.
     at
         Show the hospital as of this time, e.g. 2026-11-23T07:00:00+05:30. Later entries are kept as evidence only.
+    durability
+        What a write of the new node waits for: `node` or `vault`. The lost node's setting is not in the vault.
     json
         Report as one JSON object.
     """
@@ -52,7 +55,7 @@ def recover(
     with terminal.progress("Reading the vault") as reading, terminal.progress("Folding") as folding:
         report = recover_node(
             host, [open_vault(host, uri) for uri in vault], vault, key, directory.absolute(), node=node, at=at,
-            reading=reading, folding=folding,
+            durability=durability, reading=reading, folding=folding,
         )
     if json:
         terminal.print_json(report)
