@@ -244,7 +244,7 @@ class Node:
         moved = guard.moved(self.host, self.directory / GENERATION_FILE)
         if moved is not None:
             return moved
-        witnesses = [VaultWitness(vault) for vault in self.vaults]
+        witnesses = [VaultWitness(vault, self.papers.signer.verifier) for vault in self.vaults]
         return guard.rolled_back(self.papers.origin, self.reader, witnesses)
 
 
