@@ -129,7 +129,7 @@ def _vaults(host: Host, papers: Papers, sizes: dict[str, int]) -> Iterator[Obser
     for uri in papers.configuration.vaults:
         try:
             vault = open_vault(host, uri)
-            held = VaultWitness(vault).largest_size(papers.origin)
+            held = VaultWitness(vault, papers.signer.verifier).largest_size(papers.origin)
         except NirantarError as reason:
             yield Observation("vault", "bad", str(reason))
             continue

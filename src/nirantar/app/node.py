@@ -66,7 +66,7 @@ def read_papers(host: Host, directory: Path) -> Papers:
     try:
         document = FoundingDocument.parse(host.files.read(directory / FOUNDING_FILE))
         note = host.files.read(directory / ROSTER_FILE)
-        signer = Signer.parse(host.files.read(directory / NODE_KEY_FILE).decode().strip())
+        signer = Signer.parse(host.files.read(directory / NODE_KEY_FILE).decode("utf-8", "replace").strip())
     except FileNotFoundError as missing:
         raise SetupError(f"{directory} lacks {missing.filename}: it is not a whole node.") from None
     roster = Roster.open(note, Verifier.parse(document.authority))
@@ -248,7 +248,7 @@ class Node:
         moved = guard.moved(self.host, self.directory / GENERATION_FILE)
         if moved is not None:
             return moved
-        witnesses = [VaultWitness(vault) for vault in self.vaults]
+        witnesses = [VaultWitness(vault, self.papers.signer.verifier) for vault in self.vaults]
         return guard.rolled_back(self.papers.origin, self.reader, witnesses)
 
 

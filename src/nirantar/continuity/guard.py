@@ -9,15 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
 
 from nirantar.errors import Unavailable
 from nirantar.host.port import Host
-
-_HASH_BYTES: Final = 32
-
 
 class Witness(Protocol):
     """Someone who has seen the node's log: a vault, a keeper, a peer."""
@@ -25,9 +22,9 @@ class Witness(Protocol):
     def largest_size(self, origin: str) -> int:
         """Entries of `origin` that it has seen. Raises Unavailable when it cannot be asked."""
 
-    def last_leaf_hashes(self, origin: str) -> tuple[int, bytes]:
-        """The index of an entry, and leaf hashes (32 bytes each, end to end) from there to the last that it has seen;
-        none where it does not know. Raises Unavailable when it cannot be asked."""
+    def newest_head(self, origin: str) -> tuple[int, bytes] | None:
+        """Tree size and root hash of the newest checkpoint of `origin` that it has seen, verified; None where it knows
+        none. Raises Unavailable when it cannot be asked."""
 
 
 class OwnLog(Protocol):
@@ -36,8 +33,8 @@ class OwnLog(Protocol):
     def size(self, origin: str) -> int:
         """Committed entries."""
 
-    def leaf_hashes(self, origin: str, start: int, stop: int) -> list[bytes]:
-        """Stored leaf hashes of entries [start, stop)."""
+    def root(self, origin: str, tree_size: int) -> bytes:
+        """The root hash over the first `tree_size` entries, all of which are there."""
 
 
 class Generation(msgspec.Struct, frozen=True):
@@ -80,17 +77,19 @@ def rolled_back(origin: str, own: OwnLog, witnesses: Iterable[Witness]) -> str |
     for witness in witnesses:
         try:
             largest = witness.largest_size(origin)
-            first, seen = witness.last_leaf_hashes(origin)
+            head = witness.newest_head(origin)
         except Unavailable:
             continue
+        if head is not None:
+            largest = max(largest, head[0])
         if largest > own_size:
             return (
                 f"This node's log has {own_size} entries, but {largest} were seen elsewhere: its disk was rolled back. "
                 f"{advice}"
             )
-        if b"".join(own.leaf_hashes(origin, first, first + len(seen) // _HASH_BYTES)) != seen:
+        if head is not None and own.root(origin, head[0]) != head[1]:
             return (
-                f"This node's log has other entries before {largest} than were seen elsewhere: its disk was rolled "
-                f"back, and it then went on another way. {advice}"
+                f"This node's log has other entries before {head[0]} than were seen elsewhere: its disk was rolled back "
+                f"and it then went on another way, or its entries were rewritten. {advice}"
             )
     return None

@@ -22,6 +22,7 @@ from nirantar.interactions.doors import VaultStatus
 from nirantar.journal.attachments import Attachments
 from nirantar.journal.entry import attachments_in
 from nirantar.journal.reader import JournalReader
+from nirantar.tlog.note import Verifier
 from nirantar.vault.keys import HOSPITAL_KEY, AttachmentKey, SegmentKey, TileKey
 from nirantar.vault.port import Vault
 from nirantar.vault.segments import check_sealed, encode_segment, entries_that_fit
@@ -160,7 +161,8 @@ class Sealer:
     def _meet(self, follower: _Follower) -> None:
         """The first contact: leave the papers, and learn whether the vault knows more of our log than we do."""
         self._publish(follower.vault)
-        why = guard.rolled_back(self._own_origin, self._reader, (VaultWitness(follower.vault),))
+        verifier = Verifier.parse(self._reader.origins()[self._own_origin])
+        why = guard.rolled_back(self._own_origin, self._reader, (VaultWitness(follower.vault, verifier),))
         if why is not None:
             self._stop_writing(why)
             raise Conflict(why)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nirantar.errors import NotFound, SegmentDamaged
+from nirantar.errors import NotFound, ProofInvalid, SegmentDamaged
 from nirantar.limits import SEGMENT_HEADER_BYTES_MAX
+from nirantar.tlog.checkpoint import open_checkpoint
+from nirantar.tlog.note import Verifier
 from nirantar.vault.keys import SegmentKey, parse, segments_prefix
 from nirantar.vault.port import Vault
 from nirantar.vault.segments import read_header
@@ -13,25 +15,27 @@ from nirantar.vault.segments import read_header
 
 @dataclass(frozen=True, slots=True)
 class VaultWitness:
-    """A vault, asked as guard.Witness."""
+    """A vault, asked as guard.Witness about the log that `verifier` verifies."""
 
     vault: Vault
+    verifier: Verifier
 
     def largest_size(self, origin: str) -> int:
         """Entries of `origin` that the vault holds without a gap."""
         return covered(self.vault, origin.rpartition("/")[2])
 
-    def last_leaf_hashes(self, origin: str) -> tuple[int, bytes]:
-        """The first index and the leaf hashes (32 bytes each, end to end) of the newest segment; none where it cannot
-        be read, which is verification's to find."""
+    def newest_head(self, origin: str) -> tuple[int, bytes] | None:
+        """Tree size and root of the checkpoint that the node signed into the newest segment; None where that cannot be
+        read or verified, which is verification's to find."""
         newest = newest_segment(self.vault, origin.rpartition("/")[2])
         if newest is None:
-            return 0, b""
+            return None
         try:
             header = read_header(self.vault.get(str(newest), 0, SEGMENT_HEADER_BYTES_MAX), key=str(newest))
-        except (SegmentDamaged, NotFound):
-            return 0, b""
-        return header.first_index, header.leaf_hashes
+            checkpoint = open_checkpoint(header.checkpoint.encode(), self.verifier)
+        except (SegmentDamaged, ProofInvalid, NotFound):
+            return None
+        return checkpoint.tree_size, checkpoint.root_hash
 
 
 def covered(vault: Vault, node: str) -> int:

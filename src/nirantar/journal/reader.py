@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from threading import Lock
 
@@ -12,8 +13,9 @@ from nirantar.errors import EntryDamaged, NotFound
 from nirantar.host.port import Host
 from nirantar.journal.log import ORIGIN_BITS, check_schema, translated
 from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
-from nirantar.tlog.merkle import leaf_hash, root
+from nirantar.tlog.merkle import leaf_hash, range_root, root
 from nirantar.tlog.note import Verifier
+from nirantar.tlog.tiles import TileHashReader
 
 _PAGE_ENTRIES = 64
 
@@ -100,6 +102,11 @@ class JournalReader:
         if len(hashes) != width:
             raise NotFound(f"{origin} holds no tile {level}/{tile} of width {width}.")
         return b"".join(hashes)
+
+    def root(self, origin: str, tree_size: int) -> bytes:
+        """The root over the first `tree_size` entries, by the kept hashes. Raises NotFound when the log is shorter."""
+        tiles = TileHashReader(tree_size, partial(self.tile, origin))
+        return range_root(0, tree_size, tiles)
 
     def slot_is_right(self, origin: str, level: int, slot: int) -> bool:
         """Whether a kept tile hash is the root over the tile below it."""

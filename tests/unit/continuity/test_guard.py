@@ -9,6 +9,7 @@ import pytest
 from nirantar.continuity import guard
 from nirantar.errors import VaultUnavailable
 from nirantar.host.simulated import SimulatedHost
+from nirantar.tlog.merkle import root
 
 PATH = Path("/node/generation.json")
 
@@ -23,9 +24,9 @@ class Log:
         """Its length."""
         return len(self._leaves)
 
-    def leaf_hashes(self, _origin: str, start: int, stop: int) -> list[bytes]:
-        """Its leaves."""
-        return self._leaves[start:stop]
+    def root(self, _origin: str, tree_size: int) -> bytes:
+        """The root over its first leaves."""
+        return root(self._leaves[:tree_size])
 
 
 class Seen(Log):
@@ -37,10 +38,9 @@ class Seen(Log):
             raise VaultUnavailable("It is away.")
         return len(self._leaves)
 
-    def last_leaf_hashes(self, _origin: str) -> tuple[int, bytes]:
-        """The last two leaves."""
-        first = max(0, len(self._leaves) - 2)
-        return first, b"".join(self._leaves[first:])
+    def newest_head(self, origin: str) -> tuple[int, bytes]:
+        """What was signed of it."""
+        return len(self._leaves), self.root(origin, len(self._leaves))
 
 
 A, B, C = b"a" * 32, b"b" * 32, b"c" * 32
@@ -53,6 +53,7 @@ A, B, C = b"a" * 32, b"b" * 32, b"c" * 32
         (Log(A), [Seen(A, B)], "has 1 entries, but 2 were seen elsewhere"),
         (Log(A), [Seen(), Seen(A), Seen(A, B)], "has 1 entries, but 2"),
         (Log(A, C), [Seen(A, B)], "other entries before 2"), (Log(A, C, C), [Seen(A, B)], "other entries"),
+        (Log(C, B), [Seen(A, B)], "other entries before 2"),
     ],
 )
 def test_a_log_that_others_saw_longer_or_otherwise_only_reads(
