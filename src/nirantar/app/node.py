@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Final
 
 from nirantar import __version__
@@ -18,6 +19,7 @@ from nirantar.continuity.replay import Progress, bring_forward, no_progress
 from nirantar.continuity.sealing import Sealer
 from nirantar.continuity.vault_witness import VaultWitness
 from nirantar.errors import Damaged, EntryDamaged, SetupError, Unavailable
+from nirantar.fhir import schema
 from nirantar.fold.founding import FoundingDocument
 from nirantar.fold.roster import Roster
 from nirantar.host.port import Host
@@ -177,6 +179,8 @@ class Node:
 
     def start(self) -> None:
         """Begin to write, seal and flush in the background."""
+        # Compiling the validator takes a tenth of a second, for which the first write would wait otherwise.
+        Thread(target=schema.prepare, name="prepare-validator", daemon=True).start()
         self.sequencer.start()
         for vault in self.vaults:
             publish_quietly(vault, self.papers)
