@@ -14,7 +14,6 @@ from random import Random
 import apsw
 import msgspec
 import pytest
-from node_at_hand import Site, content, found_site, opened, write
 
 from nirantar.app.node import VIEW_FILE, read_papers
 from nirantar.app.verifying import VerifyReport, verify_node
@@ -25,6 +24,7 @@ from nirantar.journal.reader import JournalReader
 from nirantar.store.sqlite import SqliteView
 from nirantar.tlog.checkpoint import Checkpoint
 from nirantar.tlog.merkle import leaf_hash, root
+from node_at_hand import Site, content, found_site, opened, write
 
 ORIGIN = "nirantar.fault-hospital/opd-1"
 PEOPLE = 60

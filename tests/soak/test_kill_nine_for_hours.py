@@ -7,11 +7,11 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from serving_node import Client, found_site, serving
 
 from nirantar.app.recovering import recover
 from nirantar.app.vaults import open_vault
 from nirantar.app.verifying import verify_node
+from serving_node import Client, found_site, serving
 
 pytestmark = pytest.mark.soak
 HOSPITALS = 10

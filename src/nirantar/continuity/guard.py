@@ -16,6 +16,7 @@ import msgspec
 from nirantar.errors import Unavailable
 from nirantar.host.port import Host
 
+
 class Witness(Protocol):
     """Someone who has seen the node's log: a vault, a keeper, a peer."""
 
