@@ -90,7 +90,7 @@ def rolled_back(origin: str, own: OwnLog, witnesses: Iterable[Witness]) -> str |
             )
         if head is not None and own.root(origin, head[0]) != head[1]:
             return (
-                f"This node's log has other entries before {head[0]} than were seen elsewhere: its disk was rolled back "
+                f"This node's log has other entries before {head[0]} than others saw: its disk was rolled back "
                 f"and it then went on another way, or its entries were rewritten. {advice}"
             )
     return None
