@@ -71,6 +71,7 @@ def verify_node(
         return report
     attachments = Attachments(host, directory / ATTACHMENTS_DIRECTORY)
     with closing(JournalReader(host, directory / JOURNAL_FILE)) as reader:
+        report.findings += (Finding("journal", f"SQLite's integrity check: {line}") for line in reader.page_damage())
         total = sum(reader.size(origin) for origin in reader.origins())
         for origin in reader.origins():
             before = report.entries

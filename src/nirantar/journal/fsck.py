@@ -92,6 +92,9 @@ def _signed(reader: JournalReader, notes: list[tuple[int, bytes]], check: LogChe
         except ProofInvalid as reason:
             check.findings.append(Finding(f"{check.origin} checkpoint of size {tree_size}", str(reason)))
             continue
+        if checkpoint.tree_size != tree_size:
+            what = f"it is of size {checkpoint.tree_size}"
+            check.findings.append(Finding(f"{check.origin} checkpoint of size {tree_size}", what))
         signed[checkpoint.tree_size] = checkpoint
     return signed
 

@@ -49,6 +49,13 @@ def translated() -> DiskErrors:
     return _OF_THE_JOURNAL
 
 
+def blob(value: apsw.SQLiteValue) -> bytes:
+    """The bytes of a column that always holds some. Raises Damaged where it does not."""
+    if not isinstance(value, bytes):
+        raise Damaged("A row of the journal lacks its bytes: its file is not what SQLite wrote.")
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Appended:
     """Where an entry now stands."""
@@ -201,7 +208,7 @@ class JournalWriter:
         row = self._logs[origin].key << ORIGIN_BITS | entry_index
         with translated():
             found = self._connection.execute("SELECT data FROM entry WHERE row = ?", (row,)).get
-        return b"" if found is None else bytes(found)
+        return b"" if found is None else blob(found)
 
     def close(self) -> None:
         """Release the database, with as little in its write-ahead log as the disk allows. Raises FsyncFailed."""
@@ -239,7 +246,7 @@ class JournalWriter:
                     "SELECT hash FROM slot WHERE log_key = ? AND level = ? AND slot >= ? AND slot < ? ORDER BY slot",
                     (log.key, level, slot * 256, slot * 256 + 256))
             self._execute("INSERT INTO slot VALUES (?, ?, ?, ?)",
-                          (log.key, level + 1, slot, root([bytes(row[0]) for row in rows])))
+                          (log.key, level + 1, slot, root([blob(row[0]) for row in rows])))
             size, level = size // 256, level + 1
 
     def _load(self, key: int, origin: str, verifier: Verifier) -> _Log:
@@ -273,7 +280,7 @@ class JournalWriter:
             rows = self._connection.execute(
                 "SELECT hash FROM slot WHERE log_key = ? AND level = ? AND slot >= ? AND slot < ? ORDER BY slot",
                 (key, level, first, first + count))
-        return [bytes(row[0]) for row in rows]
+        return [blob(row[0]) for row in rows]
 
     def _reload(self) -> None:
         """After an undo, hold again what the database holds."""

@@ -9,9 +9,9 @@ from threading import Lock
 
 import apsw
 
-from nirantar.errors import EntryDamaged, NotFound
+from nirantar.errors import Damaged, EntryDamaged, NotFound, ProofInvalid
 from nirantar.host.port import Host
-from nirantar.journal.log import ORIGIN_BITS, check_schema, translated
+from nirantar.journal.log import ORIGIN_BITS, blob, check_schema, translated
 from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
 from nirantar.tlog.merkle import leaf_hash, range_root, root
 from nirantar.tlog.note import Verifier
@@ -55,7 +55,10 @@ class JournalReader:
 
     def entry(self, origin: str, entry_index: int) -> bytes:
         """One entry's exact bytes, checked against its leaf hash. Raises NotFound, EntryDamaged."""
-        for _, data, leaf in self.entries(origin, entry_index, entry_index + 1):
+        for found, data, leaf in self.entries(origin, entry_index, entry_index + 1):
+            if found != entry_index:
+                # SQLite trusts the keys that lead it to a page, and does not compare again.
+                raise EntryDamaged(origin, entry_index, f"the journal leads to entry {found} in its place")
             if leaf_hash(data) != leaf:
                 raise EntryDamaged(origin, entry_index, "its bytes differ from its leaf hash")
             return data
@@ -73,7 +76,7 @@ class JournalReader:
                 low + start, low + stop, _PAGE_ENTRIES,
             )
             for row, data, leaf in rows:
-                yield int(str(row)) - low, bytes(data), bytes(leaf)  # type: ignore[arg-type]
+                yield int(str(row)) - low, blob(data), blob(leaf)
             if len(rows) < _PAGE_ENTRIES:
                 return
             start = int(str(rows[-1][0])) - low + 1
@@ -86,7 +89,7 @@ class JournalReader:
         rows = self._rows(
             "SELECT leaf_hash FROM entry WHERE row >= ? AND row < ? ORDER BY row", low + start, low + stop
         )
-        return [bytes(row[0]) for row in rows]  # type: ignore[arg-type]
+        return [blob(row[0]) for row in rows]
 
     def tile(self, origin: str, level: int, tile: int, width: int) -> bytes:
         """`width` hashes (32 bytes each) of a C2SP tile. Raises NotFound when the log is not that long."""
@@ -98,7 +101,7 @@ class JournalReader:
                 " AND slot >= ? AND slot < ? ORDER BY slot",
                 origin, level, tile * 256, tile * 256 + width,
             )
-            hashes = [bytes(row[0]) for row in rows]  # type: ignore[arg-type]
+            hashes = [blob(row[0]) for row in rows]
         if len(hashes) != width:
             raise NotFound(f"{origin} holds no tile {level}/{tile} of width {width}.")
         return b"".join(hashes)
@@ -120,14 +123,17 @@ class JournalReader:
     def checkpoint(self, origin: str) -> tuple[Checkpoint, bytes] | None:
         """The newest signed checkpoint of a log, verified, and the note's exact bytes. Raises ProofInvalid."""
         rows = self._rows(
-            "SELECT note, vkey FROM checkpoint JOIN log USING (log_key) WHERE origin = ?"
+            "SELECT note, vkey, tree_size FROM checkpoint JOIN log USING (log_key) WHERE origin = ?"
             " ORDER BY tree_size DESC LIMIT 1",
             origin,
         )
         if not rows:
             return None
-        note = bytes(rows[0][0])  # type: ignore[arg-type]
-        return open_checkpoint(note, Verifier.parse(str(rows[0][1]))), note
+        note = blob(rows[0][0])
+        checkpoint = open_checkpoint(note, Verifier.parse(str(rows[0][1])))
+        if checkpoint.tree_size != rows[0][2]:
+            raise ProofInvalid(f"The newest checkpoint of {origin} is kept under another size than it says.")
+        return checkpoint, note
 
     def signed(self, origin: str) -> tuple[int, list[tuple[int, bytes]]]:
         """The size of a log and (tree size, note) of every checkpoint kept, smallest first, all as of one moment."""
@@ -140,8 +146,17 @@ class JournalReader:
             low, low + (1 << ORIGIN_BITS), origin,
         )
         top = rows[0][0]
-        notes = [(int(str(size)), bytes(note)) for _, size, note in rows if note is not None]  # type: ignore[arg-type]
+        notes = [(int(str(size)), blob(note)) for _, size, note in rows if size is not None]
         return 0 if top is None else int(str(top)) - low + 1, notes
+
+    def page_damage(self) -> list[str]:
+        """What SQLite's own check finds in the pages of the database: also keys that lead to rows, which no walk through
+        all of them would miss."""
+        try:
+            lines = [str(line) for (line,) in self._rows("PRAGMA integrity_check(20)")]
+        except Damaged as damage:
+            return [str(damage)]
+        return [] if lines == ["ok"] else lines
 
     def close(self) -> None:
         """Release the database; a connection that was given is its giver's to close."""

@@ -9,10 +9,12 @@ Nothing here is authoritative: a view of another layout is emptied and folded ag
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 import apsw
 
+from nirantar.errors import Damaged
 from nirantar.host.pragmas import set_pragma
 from nirantar.store.disk_errors import translated
 
@@ -117,6 +119,25 @@ def set_up(connection: apsw.Connection, cache_bytes: int, *, writer: bool) -> No
                 empty(connection)
                 connection.pragma("application_id", _APPLICATION_ID)
                 connection.pragma("user_version", LAYOUT)
+        _check_tables(connection)
+
+
+def _check_tables(connection: apsw.Connection) -> None:
+    """Raise Damaged unless the tables are those above: SQLite reads a changed schema as it stands."""
+    if _statements(connection) != _own_statements():
+        raise Damaged(f"{connection.filename} does not have a view's tables: its schema was changed; rebuild it.")
+
+
+@cache
+def _own_statements() -> tuple[str, ...]:
+    connection = apsw.Connection(":memory:")
+    connection.execute(TABLES)
+    return _statements(connection)
+
+
+def _statements(connection: apsw.Connection) -> tuple[str, ...]:
+    found = connection.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").fetchall()
+    return tuple(statement for (statement,) in found)
 
 
 def empty(connection: apsw.Connection) -> None:
