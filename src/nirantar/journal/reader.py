@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import apsw
 
@@ -51,7 +52,7 @@ class JournalReader:
         if low is None:
             return 0
         rows = self._rows("SELECT max(row) FROM entry WHERE row >= ? AND row < ?", low, low + (1 << ORIGIN_BITS))
-        return 0 if rows[0][0] is None else int(str(rows[0][0])) - low + 1
+        return 0 if rows[0][0] is None else int(rows[0][0]) - low + 1
 
     def entry(self, origin: str, entry_index: int) -> bytes:
         """One entry's exact bytes, checked against its leaf hash. Raises NotFound, EntryDamaged."""
@@ -73,10 +74,10 @@ class JournalReader:
                 low + start, low + stop, _PAGE_ENTRIES,
             )
             for row, data, leaf in rows:
-                yield int(str(row)) - low, bytes(data), bytes(leaf)  # type: ignore[arg-type]
+                yield row - low, data, leaf
             if len(rows) < _PAGE_ENTRIES:
                 return
-            start = int(str(rows[-1][0])) - low + 1
+            start = rows[-1][0] - low + 1
 
     def leaf_hashes(self, origin: str, start: int, stop: int) -> list[bytes]:
         """Stored leaf hashes of entries [start, stop)."""
@@ -86,7 +87,7 @@ class JournalReader:
         rows = self._rows(
             "SELECT leaf_hash FROM entry WHERE row >= ? AND row < ? ORDER BY row", low + start, low + stop
         )
-        return [bytes(row[0]) for row in rows]  # type: ignore[arg-type]
+        return [bytes(row[0]) for row in rows]
 
     def tile(self, origin: str, level: int, tile: int, width: int) -> bytes:
         """`width` hashes (32 bytes each) of a C2SP tile. Raises NotFound when the log is not that long."""
@@ -98,7 +99,7 @@ class JournalReader:
                 " AND slot >= ? AND slot < ? ORDER BY slot",
                 origin, level, tile * 256, tile * 256 + width,
             )
-            hashes = [bytes(row[0]) for row in rows]  # type: ignore[arg-type]
+            hashes = [bytes(row[0]) for row in rows]
         if len(hashes) != width:
             raise NotFound(f"{origin} holds no tile {level}/{tile} of width {width}.")
         return b"".join(hashes)
@@ -126,7 +127,7 @@ class JournalReader:
         )
         if not rows:
             return None
-        note = bytes(rows[0][0])  # type: ignore[arg-type]
+        note = bytes(rows[0][0])
         return open_checkpoint(note, Verifier.parse(str(rows[0][1]))), note
 
     def signed(self, origin: str) -> tuple[int, list[tuple[int, bytes]]]:
@@ -140,7 +141,7 @@ class JournalReader:
             low, low + (1 << ORIGIN_BITS), origin,
         )
         top = rows[0][0]
-        notes = [(int(str(size)), bytes(note)) for _, size, note in rows if note is not None]  # type: ignore[arg-type]
+        notes = [(int(str(size)), bytes(note)) for _, size, note in rows if note is not None]
         return 0 if top is None else int(str(top)) - low + 1, notes
 
     def close(self) -> None:
@@ -150,8 +151,8 @@ class JournalReader:
 
     def _low(self, origin: str) -> int | None:
         rows = self._rows("SELECT log_key FROM log WHERE origin = ?", origin)
-        return int(str(rows[0][0])) << ORIGIN_BITS if rows else None
+        return int(rows[0][0]) << ORIGIN_BITS if rows else None
 
-    def _rows(self, sql: str, *bindings: apsw.SQLiteValue) -> list[tuple[apsw.SQLiteValue, ...]]:
+    def _rows(self, sql: str, *bindings: apsw.SQLiteValue) -> list[tuple[Any, ...]]:
         with self._turn, translated():
             return list(self._connection.execute(sql, bindings))
