@@ -91,7 +91,7 @@ def _print(figure: Figure) -> None:
     ]
     terminal.print_facts(figure.benchmark, facts)
     if figure.reached is None:
-        terminal.note("· no floor at this size")
+        terminal.note("· not held to a floor here")
     elif figure.reached:
         terminal.good("reached")
     else:

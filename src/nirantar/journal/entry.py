@@ -8,7 +8,6 @@ bytes that were validated, so decimals keep their digits and what HTTP serves is
 from __future__ import annotations
 
 from base64 import b64encode
-from contextlib import suppress
 from typing import Final, Literal
 
 import msgspec
@@ -137,12 +136,10 @@ def decode(data: bytes, origin: str, entry_index: int) -> Entry | None:
 
     Raises EntryDamaged, naming `origin` and `entry_index`, when the bytes are not an entry of a known version.
     """
-    # Nearly every entry is of the present version and whole: read once, and look closer only where that fails.
-    with suppress(msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        entry = _decoder.decode(data)
-        if entry.v == ENTRY_VERSION:
-            return entry
     try:
+        # Nearly every entry is of the present version: the version alone is read only where that fails.
+        if (entry := _present(data)) is not None:
+            return entry
         version = _head_decoder.decode(data).v
         if version > ENTRY_VERSION:
             return None
@@ -152,6 +149,15 @@ def decode(data: bytes, origin: str, entry_index: int) -> Entry | None:
         raise EntryDamaged(
             origin, entry_index, f"not an entry of format {ENTRY_VERSION} ({type(reason).__name__})"
         ) from None
+
+
+def _present(data: bytes) -> Entry | None:
+    """The entry if it is one of the present version."""
+    try:
+        entry = _decoder.decode(data)
+    except msgspec.MsgspecError:
+        return None
+    return entry if entry.v == ENTRY_VERSION else None
 
 
 def attachments_in(data: bytes, origin: str, entry_index: int) -> tuple[Attachment, ...]:

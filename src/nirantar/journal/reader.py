@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import apsw
 
@@ -51,7 +52,7 @@ class JournalReader:
         if low is None:
             return 0
         rows = self._rows("SELECT max(row) FROM entry WHERE row >= ? AND row < ?", low, low + (1 << ORIGIN_BITS))
-        return 0 if rows[0][0] is None else int(str(rows[0][0])) - low + 1
+        return 0 if rows[0][0] is None else int(rows[0][0]) - low + 1
 
     def entry(self, origin: str, entry_index: int) -> bytes:
         """One entry's exact bytes, checked against its leaf hash. Raises NotFound, EntryDamaged."""
@@ -76,10 +77,10 @@ class JournalReader:
                 low + start, low + stop, _PAGE_ENTRIES,
             )
             for row, data, leaf in rows:
-                yield int(str(row)) - low, blob(data), blob(leaf)
+                yield row - low, blob(data), blob(leaf)
             if len(rows) < _PAGE_ENTRIES:
                 return
-            start = int(str(rows[-1][0])) - low + 1
+            start = rows[-1][0] - low + 1
 
     def leaf_hashes(self, origin: str, start: int, stop: int) -> list[bytes]:
         """Stored leaf hashes of entries [start, stop)."""
@@ -150,8 +151,8 @@ class JournalReader:
         return 0 if top is None else int(str(top)) - low + 1, notes
 
     def page_damage(self) -> list[str]:
-        """What SQLite's own check finds in the pages of the database: also keys that lead to rows, which no walk through
-        all of them would miss."""
+        """What SQLite's own check finds in the pages of the database: also keys that lead to rows, which no walk
+        through all of them would miss."""
         try:
             lines = [str(line) for (line,) in self._rows("PRAGMA integrity_check(20)")]
         except Damaged as damage:
@@ -165,8 +166,8 @@ class JournalReader:
 
     def _low(self, origin: str) -> int | None:
         rows = self._rows("SELECT log_key FROM log WHERE origin = ?", origin)
-        return int(str(rows[0][0])) << ORIGIN_BITS if rows else None
+        return int(rows[0][0]) << ORIGIN_BITS if rows else None
 
-    def _rows(self, sql: str, *bindings: apsw.SQLiteValue) -> list[tuple[apsw.SQLiteValue, ...]]:
+    def _rows(self, sql: str, *bindings: apsw.SQLiteValue) -> list[tuple[Any, ...]]:
         with self._turn, translated():
             return list(self._connection.execute(sql, bindings))

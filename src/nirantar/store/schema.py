@@ -137,7 +137,7 @@ def _own_statements() -> tuple[str, ...]:
 
 def _statements(connection: apsw.Connection) -> tuple[str, ...]:
     found = connection.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY name").fetchall()
-    return tuple(statement for (statement,) in found)
+    return tuple(str(statement) for (statement,) in found)
 
 
 def empty(connection: apsw.Connection) -> None:
