@@ -58,7 +58,9 @@ class Transact:
         Raises Forbidden, ResourceInvalid and every other InvalidInput, Conflict, Overloaded, DiskFull, ReadOnly;
         VaultUnavailable when `durability` is "vault" and it is written here but no vault confirmed in time.
         """
-        return _await(self.submit(caller, operations, purpose))
+        with self._sequencer.computing:
+            durable = self.submit(caller, operations, purpose)
+        return _await(durable)
 
     def submit(self, caller: Caller, operations: Sequence[Operation], purpose: Purpose) -> Future[Outcome]:
         """Check and queue; the future is done when the result is durable at the level asked for."""

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import islice
-from queue import Empty, Queue
-from threading import Thread
+from queue import Empty, Full, Queue
+from threading import Lock, Thread
 from typing import Any, Final, Protocol
 
 from nirantar import limits
@@ -97,6 +97,10 @@ class Sequencer:
         self._host = host
         self._journal = journal
         self._view = view
+        # Who computes for a write holds this: the callers who prepare, one at a time, and the writer for a batch.
+        # Python computes in one thread at a time in any case, but without this its lock goes to and fro at each call of
+        # SQLite, which cost a third of a core with 64 writers (docs/performance.md).
+        self.computing = Lock()
         self._queue: Queue[_Waiting | None] = Queue(limits.WRITE_QUEUE_MEMBERS_MAX)
         self._thread: Thread | None = None
         self._refusal: str | None = None
@@ -136,13 +140,14 @@ class Sequencer:
             raise ReadOnly(self._refusal)
         if self._stopped:
             raise ReadOnly(_STOPPING)
-        if self._queue.full():
+        waiting = _Waiting(member, Future())
+        try:
+            self._queue.put_nowait(waiting)
+        except Full:
             raise Overloaded(
                 f"{limits.WRITE_QUEUE_MEMBERS_MAX} writes are already waiting "
                 "(WRITE_QUEUE_MEMBERS_MAX): try again in a moment."
-            )
-        waiting = _Waiting(member, Future())
-        self._queue.put(waiting)
+            ) from None
         return waiting.future
 
     def step(self) -> int:
@@ -172,6 +177,7 @@ class Sequencer:
             except Empty:
                 self._catch_up()
                 continue
+            self._let_others_join()
             while item is not None:
                 batch.append(item)
                 if len(batch) == limits.BATCH_MEMBERS_MAX:
@@ -183,6 +189,14 @@ class Sequencer:
             stopping = item is None
             if batch:
                 self._run(batch)
+
+    def _let_others_join(self) -> None:
+        """Wait for callers who are preparing, as long as each turn brings another: one fsync then serves them all."""
+        joined = -1
+        while joined < self._queue.qsize() < limits.BATCH_MEMBERS_MAX:
+            joined = self._queue.qsize()
+            with self.computing:
+                pass
 
     def _run(self, waiting: Sequence[_Waiting]) -> None:
         # From here on nobody can cancel a member: its answer must find its future, durable as it then is.
@@ -214,8 +228,9 @@ class Sequencer:
         written: list[tuple[Appended, Entry]] = []
         refused: list[tuple[_Waiting, BaseException]] = []
         try:
-            for each in batch:
-                self._run_member(each, kept, written, refused)
+            with self.computing:
+                for each in batch:
+                    self._run_member(each, kept, written, refused)
             if written:
                 self._journal.commit()
                 self._size = self._journal.size()
