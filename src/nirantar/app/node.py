@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Thread
@@ -18,7 +18,7 @@ from nirantar.continuity.digests import AccessDigests, journalled
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
 from nirantar.continuity.sealing import Sealer
 from nirantar.continuity.vault_witness import VaultWitness
-from nirantar.errors import Damaged, EntryDamaged, SetupError, Unavailable
+from nirantar.errors import Damaged, EntryDamaged, NirantarError, ProofInvalid, SetupError, Unavailable
 from nirantar.fhir import schema
 from nirantar.fold.founding import FoundingDocument
 from nirantar.fold.roster import Roster
@@ -38,6 +38,7 @@ from nirantar.journal.reader import JournalReader
 from nirantar.journal.sequencer import Sequencer
 from nirantar.store.sqlite import SqliteView
 from nirantar.tlog.note import Signer, Verifier
+from nirantar.vault.keys import RosterKey
 from nirantar.vault.port import Vault
 
 VIEW_FILE: Final = "view.db"
@@ -131,7 +132,7 @@ class Node:
         settings, origin = self.papers.configuration, self.papers.origin
         self._started_at_us = host.now_us()
         _require_journal(host, directory)
-        self.journal = JournalWriter(host, directory / JOURNAL_FILE, origin, self.papers.signer)
+        self.journal = JournalWriter(host, directory / JOURNAL_FILE, origin, self.papers.signer, create=False)
         self._stack.callback(self.journal.close)
         shared = self.journal.connection if host.exclusive_databases else None
         self.reader = JournalReader(host, directory / JOURNAL_FILE, shared)
@@ -147,7 +148,7 @@ class Node:
         self.sealer = Sealer(
             host, self.reader, self.attachments, origin, self.vaults, self.papers.document.recipients,
             publish=lambda vault: publish(vault, self.papers.document, self.papers.roster, self.papers.roster_note),
-            stop_writing=self._stop_writing,
+            closed=self._why_closed, stop_writing=self._stop_writing,
         )
         self._refusal: str | None = None
         why = lost or self._why_read_only()
@@ -239,6 +240,23 @@ class Node:
             self.view = open_view(self.host, self.papers, self.directory / VIEW_FILE)
             bring_forward(self.reader, self.view, progress=progress)
 
+    def _why_closed(self, vault: Vault) -> str | None:
+        """Why this node's log is closed, if a newer roster in the vault, signed by the authority, says so."""
+        authority = Verifier.parse(self.papers.document.authority)
+        for key in vault.list("roster/", after=str(RosterKey(self.papers.roster.serial))):
+            try:
+                roster = Roster.open(vault.get(key), authority)
+            except ProofInvalid:
+                continue
+            grant = roster.by_origin().get(self.papers.origin)
+            if grant is not None and grant.last_size is not None:
+                return (
+                    f"A recovery took this node's place: its log was closed at {grant.last_size} entries, and what it "
+                    f"wrote since is in no other node. It only reads. Work goes on at {roster.grants[-1].node}; "
+                    "nirantar salvage brings this node's last entries there."
+                )
+        return None
+
     def _stop_writing(self, why: str) -> None:
         self._refusal = why
         self.sequencer.refuse_writes(why)
@@ -252,6 +270,12 @@ class Node:
         moved = guard.moved(self.host, self.directory / GENERATION_FILE)
         if moved is not None:
             return moved
+        for vault in self.vaults:
+            # A vault that cannot be asked now is asked by the sealer before it stores anything.
+            with suppress(NirantarError):
+                closed = self._why_closed(vault)
+                if closed is not None:
+                    return closed
         witnesses = [VaultWitness(vault, self.papers.signer.verifier) for vault in self.vaults]
         return guard.rolled_back(self.papers.origin, self.reader, witnesses)
 

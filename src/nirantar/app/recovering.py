@@ -7,7 +7,7 @@ This is the full replay: every segment is read, decrypted, hashed and compared w
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
@@ -107,12 +107,15 @@ def recover(
     resources = _fold(host, directory, folding)
     done_us = host.monotonic_us()
     findings = [*published.findings, *(finding for each in readings.values() for finding in each.findings)]
+    for grant in before.grants:
+        findings += _sealed_after_closing(grant, readings[grant.origin])
+    grants = founded.roster.by_origin()
     complete = all(each.proven_size == each.size >= each.promised_size and not each.lost for each in readings.values())
     return RecoveryReport(
         hospital=document.name, node=settings.node, origin=document.origin(settings.node),
         vaults=tuple(vault.location for vault in vaults), at=at,
         logs=[
-            RecoveredLog(origin, each.size, each.proven_size, len(each.lost), _folded(each, stops))
+            RecoveredLog(origin, each.size, each.proven_size, len(each.lost), _folded(grants[origin]))
             for origin, each in readings.items()
         ],
         resources=resources, findings=findings, seconds_reading=(read_us - started_us) / 1e6,
@@ -138,14 +141,28 @@ def _new_name(before: Roster) -> str:
 
 def _revoke(grant: Grant, readings: Mapping[str, LogReading], stops: Mapping[str, int]) -> Grant:
     """Close a node's log at what its signature proves: its key is presumed stolen, and whoever can add to a vault can
-    add a segment. What lies beyond is kept as evidence and named, not folded."""
-    size = _folded(readings[grant.origin], stops)
-    return msgspec.structs.replace(grant, last_size=size if grant.last_size is None else min(size, grant.last_size))
+    add a segment. What lies beyond is kept as evidence and named, not folded. A look back in time is for this node
+    alone: the next recovery without one shows everything again."""
+    closed = readings[grant.origin].proven_size
+    if grant.last_size is not None:
+        closed = min(closed, grant.last_size)
+    return msgspec.structs.replace(grant, last_size=closed, as_of_size=stops.get(grant.origin))
 
 
-def _folded(reading: LogReading, stops: Mapping[str, int]) -> int:
-    """How many entries of a log the recovered hospital shows: the proven ones, up to the time asked for."""
-    return min(reading.proven_size, stops.get(reading.origin, reading.proven_size))
+def _folded(grant: Grant) -> int:
+    """How many entries of a log the recovered hospital shows."""
+    closed = grant.last_size or 0
+    return closed if grant.as_of_size is None else min(closed, grant.as_of_size)
+
+
+def _sealed_after_closing(grant: Grant, reading: LogReading) -> Iterator[Finding]:
+    """Entries that a node signed after an earlier recovery had closed its log: its own, or a thief's."""
+    if grant.last_size is not None and reading.proven_size > grant.last_size:
+        yield Finding(
+            f"{grant.origin} entries {grant.last_size} to {reading.proven_size - 1}",
+            "they were sealed after a recovery had closed this log: kept as evidence, not folded. If that node was "
+            "still in use, accept them with nirantar salvage", "closed",
+        )
 
 
 def _fill_journal(

@@ -76,16 +76,23 @@ def salvage(
             entry = _readable(item, data, leaf)
             if entry is not None and (accept_all or entry_index in accept):
                 _enter(node, scans, item, entry, renamed)
+            elif entry is not None and node.doors.read.is_repeat(SALVAGER, _key(item)):
+                item.state = "already here"
     return found
+
+
+def _key(item: SalvagedEntry) -> str:
+    """The idempotency key under which an entry is entered again, at most once."""
+    return f"salvage/{item.origin}/{item.entry_index}"
 
 
 def _tails(host: Host, old_directory: Path, node: Node) -> list[_Tail]:
     """What the old disk holds beyond the node's copies, each shown to continue its log."""
     with _copied(host, old_directory, node.directory) as old:
         return [
-            _tail(old, node.reader, origin)
+            _tail(old, node.reader, origin, start)
             for origin in old.origins()
-            if origin in node.reader.origins() and old.size(origin) > node.reader.size(origin)
+            if origin in node.reader.origins() and old.size(origin) > (start := _shown(node, origin))
         ]
 
 
@@ -108,8 +115,13 @@ def _copied(host: Host, old_directory: Path, directory: Path) -> Iterator[Journa
         remove_database(host, copy)
 
 
-def _tail(old: JournalReader, ours: JournalReader, origin: str) -> _Tail:
-    start = ours.size(origin)
+def _shown(node: Node, origin: str) -> int:
+    """How many entries of a log this node holds and folds: what an earlier recovery closed off is not among them."""
+    grant, size = node.papers.roster.by_origin().get(origin), node.reader.size(origin)
+    return size if grant is None or grant.last_size is None else min(size, grant.last_size)
+
+
+def _tail(old: JournalReader, ours: JournalReader, origin: str, start: int) -> _Tail:
     frontier = Frontier()
     for place in range(0, start, limits.SEGMENT_ENTRIES_MAX):
         stop = min(start, place + limits.SEGMENT_ENTRIES_MAX)
@@ -153,7 +165,7 @@ def _enter(node: Node, scans: Attachments, item: SalvagedEntry, entry: Entry, re
     purpose = Purpose(
         "salvage", reason=f"Salvaged from {item.origin} entry {item.entry_index}, by {entry.actor} ({entry.role})",
         effective_at=entry.effective_at or entry.recorded_at,
-        idempotency_key=f"salvage/{item.origin}/{item.entry_index}", attachments=entry.attachments,
+        idempotency_key=_key(item), attachments=entry.attachments,
     )
     transact = node.doors.transact
     try:

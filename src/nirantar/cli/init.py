@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from nirantar.app.founding import found_hospital, publish, require_empty, require_no_hospital, write_directory
 from nirantar.app.service import systemd_unit
-from nirantar.app.vaults import open_vault
+from nirantar.app.vaults import open_vault, require_apart
 from nirantar.cli import terminal
 from nirantar.errors import SetupError
 from nirantar.host.real import RealHost
@@ -57,6 +57,8 @@ def init(
     if directory == identity_path.parent or directory in identity_path.parents:
         raise SetupError("The recovery identity must not lie in the node's directory: whoever steals one has both.")
     require_empty(host, directory)
+    for uri in vault:
+        require_apart(directory, uri)
     if host.files.exists(identity_path):
         raise SetupError(f"{identity_path} exists already; a recovery identity is never overwritten.")
     founded, identity = found_hospital(host, hospital, node, vaults=vault, durability=durability)

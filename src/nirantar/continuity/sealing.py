@@ -46,13 +46,15 @@ class _Follower:
 class Sealer:
     """Seals every log of the directory to every vault; the node's own first.
 
-    `publish` puts the hospital's papers into a vault that is met for the first time; `stop_writing` is told why when a
-    vault that could not be asked at start turns out to know more of the node's log than the node (invariant 12).
+    `publish` puts the hospital's papers into a vault that is met for the first time. `stop_writing` is told why when a
+    vault that could not be asked at start turns out to know more of the node's log than the node (invariant 12), or
+    when `closed` says that a recovery has taken the node's place.
     """
 
     def __init__(
         self, host: Host, reader: JournalReader, attachments: Attachments, own_origin: str, vaults: Sequence[Vault],
-        recipients: Sequence[str], *, publish: Callable[[Vault], None], stop_writing: Callable[[str], None],
+        recipients: Sequence[str], *, publish: Callable[[Vault], None],
+        closed: Callable[[Vault], str | None], stop_writing: Callable[[str], None],
     ) -> None:
         self._host = host
         self._reader = reader
@@ -60,6 +62,7 @@ class Sealer:
         self._own_origin = own_origin
         self._recipients = tuple(recipients)
         self._publish = publish
+        self._closed = closed
         self._stop_writing = stop_writing
         self._followers = [_Follower(vault) for vault in vaults]
         self._waiting: list[tuple[int, Future[None], int]] = []
@@ -160,6 +163,7 @@ class Sealer:
 
     def _meet(self, follower: _Follower) -> None:
         """The first contact: leave the papers, and learn whether the vault knows more of our log than we do."""
+        self._heed_closing(follower)
         self._publish(follower.vault)
         verifier = Verifier.parse(self._reader.origins()[self._own_origin])
         why = guard.rolled_back(self._own_origin, self._reader, (VaultWitness(follower.vault, verifier),))
@@ -176,6 +180,16 @@ class Sealer:
             raise VaultUnavailable(
                 f"{follower.vault.location} no longer holds {HOSPITAL_KEY}: is its disk mounted, or was it emptied?"
             ) from None
+        self._heed_closing(follower)
+
+    def _heed_closing(self, follower: _Follower) -> None:
+        """Seal and write no more once a recovery took this node's place: what it then wrote would never be folded."""
+        why = self._closed(follower.vault)
+        if why is not None:
+            self._stop_writing(why)
+            follower.trouble = why
+            self._fail_waiting(None)
+            raise Conflict(why)
 
     def _seal_segment(self, follower: _Follower, origin: str, size: int, note: str) -> bool:
         """Store the tiles that the next segment completes, then the segment. False when there is nothing to store:

@@ -8,6 +8,7 @@ identity's file, so a forged vault cannot pass for the hospital's.
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from typing import Final
 
 import msgspec
@@ -48,11 +49,12 @@ class FoundingDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def slug_of(name: str) -> str:
-    """A hospital's name as it stands in log origins. Raises ConfigInvalid when nothing usable is left of it, or it has
-    control characters, which would break lines of the identity file."""
+    """A hospital's name as it stands in log origins: its letters a-z and digits, or, for a name in another script, a
+    short hash of it. Raises ConfigInvalid for an empty name, and for control characters, which would break lines of the
+    identity file."""
     if not name.isprintable():
         raise ConfigInvalid("The hospital's name has a line break or another character that cannot be printed.")
     slug = re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-")[:SLUG_CHARS_MAX].strip("-")
-    if not slug:
-        raise ConfigInvalid("The hospital's name needs at least one letter a-z or digit: it names the logs.")
-    return slug
+    if not name.strip():
+        raise ConfigInvalid("The hospital needs a name.")
+    return slug or f"hospital-{sha256(name.strip().encode()).hexdigest()[:8]}"

@@ -24,7 +24,8 @@ class NumberBlock(msgspec.Struct, frozen=True):
 
 class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
     """One node's permission. `types` are FHIR resource types ("*" all), `roles` role names in kebab case ("*" all).
-    `last_size`, when set, is the revocation: entries from that index on are not folded."""
+    `last_size`, when set, closes the log for good: entries from that index on are not folded, at any node, ever.
+    `as_of_size`, when set, only looks back in time: later entries are not shown until a roster without it."""
 
     node: str
     origin: str
@@ -33,6 +34,7 @@ class Grant(msgspec.Struct, frozen=True, omit_defaults=True):
     roles: tuple[str, ...] = (ANY,)
     numbers: tuple[NumberBlock, ...] = ()
     last_size: int | None = None
+    as_of_size: int | None = None
 
 
 def violation(grant: Grant | None, entry_index: int, role: str, types: Iterable[str]) -> str | None:
@@ -41,6 +43,8 @@ def violation(grant: Grant | None, entry_index: int, role: str, types: Iterable[
         return "its origin is not on the hospital's roster"
     if grant.last_size is not None and entry_index >= grant.last_size:
         return f"its node was revoked at size {grant.last_size}"
+    if grant.as_of_size is not None and entry_index >= grant.as_of_size:
+        return f"the hospital is shown as of size {grant.as_of_size} of this log"
     if ANY not in grant.roles and role not in grant.roles:
         return f"role {role} is not granted to node {grant.node}"
     if ANY not in grant.types:

@@ -84,12 +84,13 @@ class JournalWriter:
     """The single writer of a directory's logs. Not for threads: the sequencer owns it.
 
     `signer` signs the node's own checkpoints; every commit carries one, so no acknowledged entry is ever unsigned.
+    Without `create` an empty file is Damaged: a node's journal is made once, with the node.
     """
 
-    def __init__(self, host: Host, path: Path, origin: str, signer: Signer) -> None:
+    def __init__(self, host: Host, path: Path, origin: str, signer: Signer, *, create: bool = True) -> None:
         self._host = host
         self._signer = signer
-        self._connection = open_for_writing(host, path)
+        self._connection = open_for_writing(host, path, create=create)
         self.write_ahead_log = WriteAheadLog(self._connection, limits.JOURNAL_WAL_PAGES_MAX, _OF_THE_JOURNAL)
         self._logs: dict[str, _Log] = {}
         self._origin = origin
@@ -291,8 +292,8 @@ class JournalWriter:
             }
 
 
-def open_for_writing(host: Host, path: Path) -> apsw.Connection:
-    """Open or create the journal's database with the promises that the sequencer relies on.
+def open_for_writing(host: Host, path: Path, *, create: bool = True) -> apsw.Connection:
+    """Open or, with `create`, make the journal's database with the promises that the sequencer relies on.
 
     Raises Damaged where the file is no journal, DiskFull and FsyncFailed as the disk does.
     """
@@ -301,7 +302,7 @@ def open_for_writing(host: Host, path: Path) -> apsw.Connection:
     try:
         with translated():
             set_pragma(connection, "synchronous", SYNCHRONOUS_FULL)
-            if not connection.execute("SELECT count(*) FROM sqlite_schema").get:
+            if create and not connection.execute("SELECT count(*) FROM sqlite_schema").get:
                 with connection:
                     for statement in _SCHEMA:
                         connection.execute(statement)
