@@ -134,7 +134,7 @@ class SimulatedHospital:
                 if random.random() < 0.2:
                     host.set_wall_us(host.now_us() + random.choice((-_DAY_US, -2_000_000, -1, _DAY_US, 30 * _DAY_US)))
                 if random.random() < 0.05:
-                    node.close()
+                    self._close(node)
                     node = self._open()
         host.disk.capacity_bytes = None
         self.trace.append(f"life ended at {host.disk.operations}, dead={host.disk.dead}, {len(self.acknowledged)} acks")
@@ -172,6 +172,12 @@ class SimulatedHospital:
         if self.mutation is not None:
             self.mutation(node)
         return node
+
+    def _close(self, node: Node) -> None:
+        try:
+            node.close()
+        except FsyncFailed as failure:
+            self._host.exit(str(failure))
 
     def _watch_readers(self, node: Node) -> None:
         """Look at the view at every moment at which a reader's next transaction would see something new."""

@@ -15,19 +15,16 @@ import apsw
 import msgspec
 import pytest
 
+from flipped_bytes import ORIGIN, check_answers, check_journal, check_view, sealed_site, searched
 from nirantar.app.node import VIEW_FILE, read_papers
-from nirantar.app.verifying import VerifyReport, verify_node
+from nirantar.app.verifying import verify_node
 from nirantar.errors import NirantarError
-from nirantar.fhir.search_query import parse_condition
 from nirantar.journal.log import JOURNAL_FILE
-from nirantar.journal.reader import JournalReader
 from nirantar.store.sqlite import SqliteView
 from nirantar.tlog.checkpoint import Checkpoint
 from nirantar.tlog.merkle import leaf_hash, root
-from node_at_hand import Site, content, found_site, opened, write
+from node_at_hand import Site, opened
 
-ORIGIN = "nirantar.fault-hospital/opd-1"
-PEOPLE = 60
 FLIPS = 80
 SEED = 20_221_123
 
@@ -35,117 +32,23 @@ SEED = 20_221_123
 @pytest.fixture
 def site(tmp_path: Path) -> Site:
     """A hospital with sixty people, closed; its vault has them."""
-    site = found_site(tmp_path)
-    with opened(site) as node:
-        for number in range(PEOPLE):
-            write(node, number)
-        node.sealer.step()
-    return site
-
-
-class Flipping:
-    """Flips random bytes of one file and puts every file of the directory back after each."""
-
-    def __init__(self, site: Site, name: str, random: Random) -> None:
-        self._site = site
-        self._path = site.directory / name
-        self._random = random
-        self._kept = {path: path.read_bytes() for path in site.directory.glob("*.db*")}
-
-    def flip(self) -> str:
-        """Change one byte; where."""
-        data = bytearray(self._kept[self._path])
-        offset = self._random.randrange(len(data))
-        data[offset] ^= 1 << self._random.randrange(8)
-        self._path.write_bytes(data)
-        return f"seed={SEED} {self._path.name} byte {offset}"
-
-    def put_back(self) -> None:
-        """Every database as it was."""
-        for path in self._site.directory.glob("*.db*"):
-            if path not in self._kept:
-                path.unlink()
-        for path, data in self._kept.items():
-            path.write_bytes(data)
-
-
-def verified(site: Site, *, heal: bool = False) -> VerifyReport | None:
-    """What verification says; None where it cannot even begin and says so with a clear error."""
-    try:
-        return verify_node(site.host, site.directory, heal=heal)
-    except NirantarError:
-        return None
-
-
-def journalled(site: Site) -> tuple[list[bytes], bytes]:
-    """What readers take from the journal: every entry and the newest signed checkpoint."""
-    reader = JournalReader(site.host, site.directory / JOURNAL_FILE)
-    try:
-        signed = reader.checkpoint(ORIGIN)
-        assert signed is not None
-        return [reader.entry(ORIGIN, index) for index in range(reader.size(ORIGIN))], signed[1]
-    finally:
-        reader.close()
-
-
-def searched(site: Site) -> dict[str, bytes | None]:
-    """What clients read, and what a search by each number finds."""
-    found = content(site)
-    with opened(site) as node, node.view.reader() as state:
-        for number in range(PEOPLE):
-            page = state.search(parse_condition("Patient", f"identifier=urn:example:number|{number}"))
-            found[f"search {number}"] = b" ".join(version.id.encode() for version in page.versions)
-    return found
+    return sealed_site(tmp_path)
 
 
 def test_a_flipped_byte_of_the_journal_is_named_or_unused(site: Site) -> None:
     """Eighty random bits of the journal's file."""
-    whole = journalled(site)
-    flipping, named = Flipping(site, JOURNAL_FILE, Random(SEED)), 0
-    for _ in range(FLIPS):
-        where = flipping.flip()
-        report = verified(site)
-        if report is None or not report.ok:
-            assert report is None or report.findings, where
-            named += 1
-        else:
-            assert journalled(site) == whole, f"{where}: readers get something else, and nobody noticed"
-        flipping.put_back()
-    assert named > FLIPS // 8
-    assert verify_node(site.host, site.directory).ok
+    check_journal(site, SEED, FLIPS)
 
 
 def test_a_flipped_byte_of_the_view_is_named_and_healed_or_unused(site: Site) -> None:
     """Eighty random bits of the view's file. What is found is healed from the journal; what is not found changes no
-    answer. Reading the damaged view ends in an answer or a clear error."""
-    whole = searched(site)
-    flipping, named = Flipping(site, VIEW_FILE, Random(SEED)), 0
-    for _ in range(FLIPS):
-        where = flipping.flip()
-        report = verified(site)
-        if report is not None and report.ok:
-            assert searched(site) == whole, f"{where}: clients get something else, and nobody noticed"
-        else:
-            named += 1
-            healed = verified(site, heal=True)
-            assert healed is not None, where
-            assert healed.ok, f"{where}: {healed.findings}"
-            assert searched(site) == whole, f"{where}: healed to something else"
-        flipping.put_back()
-    assert named > FLIPS // 8
+    answer."""
+    check_view(site, SEED, FLIPS)
 
 
 def test_a_flipped_byte_never_ends_a_node_with_a_riddle(site: Site) -> None:
     """Opening and reading a node with a damaged file, unverified: an answer, or an error of ours that says what."""
-    for name in (JOURNAL_FILE, VIEW_FILE):
-        flipping = Flipping(site, name, Random(SEED + 1))
-        for _ in range(FLIPS // 2):
-            flipping.flip()
-            try:
-                content(site)
-            except NirantarError as error:
-                assert str(error)
-            flipping.put_back()
+    check_answers(site, SEED + 1, FLIPS // 2)
 
 
 @pytest.mark.parametrize("name", ["hospital.json", "roster.note", "keys/node.key", "nirantar.toml", "generation.json"])

@@ -7,7 +7,7 @@ last commits of the view, never its consistency, and what is missing is folded a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, LifoQueue
 from threading import Lock
@@ -15,7 +15,7 @@ from threading import Lock
 import apsw
 
 from nirantar import limits
-from nirantar.errors import DiskFull, Overloaded, Unavailable
+from nirantar.errors import DiskFull, FsyncFailed, Overloaded, Unavailable
 from nirantar.fold.grants import Grant
 from nirantar.host.port import Host
 from nirantar.host.write_ahead_log import WriteAheadLog
@@ -87,7 +87,8 @@ class SqliteView:
         """See the port."""
         self._uncommitted.close()
         self._execute("COMMIT")
-        self.write_ahead_log.settle()
+        with self._at_disk():
+            self.write_ahead_log.settle()
 
     def roll_back(self) -> None:
         """See the port. Nothing to do where SQLite has undone the batch by itself, or none was begun."""
@@ -99,13 +100,13 @@ class SqliteView:
     def project(self, entry_index: int, leaf_hash: bytes, entry: Entry) -> None:
         """See the port."""
         self._require_batch()
-        with translated():
+        with self._at_disk():
             self._writer.project(entry_index, leaf_hash, entry, self._grants)
 
     def skip(self, origin: str, entry_index: int, leaf_hash: bytes, why: str) -> None:
         """See the port."""
         self._require_batch()
-        with translated():
+        with self._at_disk():
             self._writer.skip(origin, entry_index, leaf_hash, why)
 
     def uncommitted(self) -> SqliteReader:
@@ -193,13 +194,27 @@ class SqliteView:
                 connection.close()
         self._uncommitted.close()
         try:
-            self.write_ahead_log.move()
+            with self._at_disk():
+                self.write_ahead_log.move()
         finally:
             self._connection.close()
 
     def _execute(self, sql: str) -> None:
-        with translated():
+        with self._at_disk():
             self._connection.execute(sql)
+
+    @contextmanager
+    def _at_disk(self) -> Iterator[None]:
+        """Statements that write. After a failed fsync nobody knows what the file holds, so it is removed: the process
+        ends, and the next start folds the view anew."""
+        try:
+            with translated():
+                yield
+        except FsyncFailed:
+            for name in (self._path, *(self._path.with_name(self._path.name + end) for end in ("-wal", "-shm"))):
+                with suppress(OSError, FsyncFailed):
+                    self._host.files.remove(name)
+            raise
 
     def _require_batch(self) -> None:
         if self._connection.get_autocommit():

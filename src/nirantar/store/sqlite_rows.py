@@ -10,6 +10,8 @@ from typing import Any, cast
 
 import apsw
 
+from nirantar.errors import Damaged
+
 Row = tuple[Any, ...]
 Values = Sequence[Any]
 
@@ -21,8 +23,11 @@ def first_row(cursor: apsw.Cursor, sql: str, values: Values = ()) -> Row | None:
 
 
 def one_row(cursor: apsw.Cursor, sql: str, values: Values = ()) -> Row:
-    """The only row of a statement that always gives one."""
-    return cast("Row", cursor.execute(sql, values).fetchall()[0])
+    """The only row of a statement that always gives one. Raises Damaged where the file has lost it."""
+    rows = cursor.execute(sql, values).fetchall()
+    if not rows:
+        raise Damaged("A row of the view is gone that others lead to; rebuild it from the journal: verify --heal.")
+    return cast("Row", rows[0])
 
 
 def all_rows(cursor: apsw.Cursor, sql: str, values: Values = ()) -> list[Row]:
