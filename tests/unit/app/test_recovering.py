@@ -10,7 +10,8 @@ import pytest
 from nirantar.app.node import Node
 from nirantar.app.recovering import recover
 from nirantar.app.verifying import verify_node, verify_vault
-from nirantar.errors import IdentityWrong, NirantarError, SetupError, VaultUnavailable
+from nirantar.continuity.sealing import Sealer
+from nirantar.errors import IdentityWrong, NirantarError, ReadOnly, SetupError, VaultUnavailable
 from nirantar.fhir import json
 from nirantar.fold.roster import Roster
 from nirantar.host.simulated import SimulatedHost
@@ -100,12 +101,21 @@ def test_a_recovered_hospital_is_recovered_again(site: Site) -> None:
 
 
 def test_what_a_stolen_key_signs_after_recovery_is_not_folded(site: Site) -> None:
-    """The old node goes on sealing into the vault: the next recovery keeps its new entries as evidence only."""
-    site.recovered()
+    """A thief with the old node's files goes on sealing into the vault: the next recovery names his entries, and keeps
+    them as evidence only."""
     with opened(site, NODE) as old:
+        site.recovered()
         write(old, update({**PATIENT, "name": [{"family": "Forged"}]}))
+        thief = Sealer(
+            site.host, old.reader, old.attachments, ORIGIN, [site.vault], old.papers.document.recipients,
+            publish=lambda _: None, closed=lambda _: None, stop_writing=lambda _: None,
+        )
+        thief.step()
     report = site.recovered(Path("/third"))
-    assert next(log for log in report.logs if log.origin == ORIGIN).entries == 3
+    forged = next(log for log in report.logs if log.origin == ORIGIN)
+    assert (forged.entries, forged.folded) == (3, 2)
+    assert [finding.kind for finding in report.findings] == ["closed"]
+    assert not report.ok
     with opened(site, Path("/third")) as node:
         assert family(node) == "Two"
 
@@ -126,6 +136,31 @@ def test_an_entry_that_nobody_can_read_does_not_stop_recovery(site: Site, forged
     with opened(site, NEW) as node:
         assert family(node) == "Two"
         assert write(node, create({"resourceType": "Organization", "name": "Ward"})).results[0].status == "created"
+
+
+def test_a_node_whose_place_was_taken_stops_writing(site: Site) -> None:
+    """It learns from the vault's newer roster that its log is closed: at its next sealing, and at every start."""
+    with opened(site, NODE) as old:
+        site.recovered()
+        write(old, update({**PATIENT, "name": [{"family": "Late"}]}))
+        old.sealer.step()
+        assert "took this node's place" in str(old.status().read_only)
+        with pytest.raises(ReadOnly, match="took this node's place"):
+            write(old, update(PATIENT))
+    with opened(site, NODE) as old:
+        assert "took this node's place" in str(old.status().read_only)
+    report = site.recovered(Path("/third"))
+    assert report.ok, report.findings
+
+
+def test_a_look_back_in_time_binds_no_later_recovery(site: Site) -> None:
+    """`at` hides what came later from the node that it makes, and from no other."""
+    report = site.recovered(at="2000-01-01T00:00:00Z")
+    assert [log.folded for log in report.logs] == [0]
+    report = site.recovered(Path("/third"))
+    assert next(log for log in report.logs if log.origin == ORIGIN).folded == 2
+    with opened(site, Path("/third")) as node:
+        assert family(node) == "Two"
 
 
 def test_a_damaged_segment_is_named_and_the_rest_is_usable(site: Site) -> None:

@@ -38,7 +38,15 @@ def test_a_name_becomes_a_slug(name: str, slug: str) -> None:
     assert slug_of(name) == slug
 
 
-@pytest.mark.parametrize("name", ["", "  ", "---", "अस्पताल", "City\nAGE-SECRET-KEY-1X", "a\x00", "a\u2028b"])
+@pytest.mark.parametrize("name", ["---", "अस्पताल"])
+def test_a_name_in_another_script_gets_a_slug_of_its_own(name: str) -> None:
+    """A short hash of it: the same for the same name, another for another."""
+    slug = slug_of(name)
+    assert slug.removeprefix("hospital-").isalnum()
+    assert slug == slug_of(f" {name} ") != slug_of(f"{name}!")
+
+
+@pytest.mark.parametrize("name", ["", "  ", "City\nAGE-SECRET-KEY-1X", "a\x00", "a\u2028b"])
 def test_a_name_that_cannot_name_a_log_is_refused(name: str) -> None:
     """Nothing left of it, or a line break that would forge a line of the identity file."""
     with pytest.raises(ConfigInvalid):
