@@ -93,6 +93,8 @@ def test_update_needs_the_id_and_type_of_its_url(client: RestClient) -> None:
     for body in (patient(), patient(id="other"), {"resourceType": "Group", "id": "x", "type": "person"}):
         assert client.call("PUT", "/Patient/asha-2", body).status_code == 400
     assert client.call("GET", "/Patient/asha-2").status_code == 404
+    assert document(client.call("GET", "/Patient/asha-2"))["issue"][0]["diagnostics"] == "There is no Patient/asha-2 here."
+    assert "of that version" in client.call("GET", "/Patient/asha-2/_history/x.1").text
 
 
 def test_deleted_is_gone_but_its_history_is_not(client: RestClient) -> None:
@@ -121,6 +123,15 @@ def test_conditional_create_counts_the_matches(client: RestClient) -> None:
     make(client, one)
     many = client.call("POST", "/Patient", one, headers=condition)
     assert (many.status_code, codes(many)) == (412, {"multiple-matches"})
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t "])
+def test_an_empty_condition_creates_nothing(client: RestClient, blank: str) -> None:
+    """An If-None-Exist header without a search is 400: it is never taken for no condition."""
+    before = document(client.call("GET", "/Patient?_summary=count"))["total"]
+    answer = client.call("POST", "/Patient", patient(), headers={"If-None-Exist": blank})
+    assert answer.status_code == 400
+    assert document(client.call("GET", "/Patient?_summary=count"))["total"] == before
 
 
 def test_conditional_creates_at_once_make_one(client: RestClient) -> None:

@@ -86,6 +86,34 @@ def test_a_form_with_mistakes_comes_back_with_all_that_was_typed(desk: Desk) -> 
     assert written(desk.node) == before
 
 
+@pytest.mark.parametrize("department", ["Astrology", "cardiology", HOSTILE, ""])
+def test_a_department_that_the_hospital_lacks_is_a_field_error(desk: Desk, department: str) -> None:
+    """Registering and opening a visit take a department of the list only; the sentence is beside the field, what was
+    typed stays, and nothing is saved."""
+    before = written(desk.node)
+    desk.get("/patients/new")
+    page = desk.send("/patients/new", {**KAMLA, "department": department})
+    assert page.status_code == 400
+    assert 'id="department-wrong"' in page.text
+    shown = desk.fields("/patients/new")
+    assert (shown["department"], shown["name"]) == (department, KAMLA["name"])
+    assert written(desk.node) == before
+
+
+@pytest.mark.parametrize("department", ["Astrology", HOSTILE, ""])
+def test_a_visit_to_no_department_of_the_hospital_is_a_field_error(desk: Desk, department: str) -> None:
+    """The record comes back with the sentence beside the field and the same key; nothing is saved."""
+    record = desk.register(phone="9111111131")
+    before = written(desk.node)
+    sent = {**desk.fields(f"{record}/visits"), "department": department}
+    page = desk.post(f"{record}/visits", sent)
+    assert page.status_code == 400
+    assert 'id="department-wrong"' in page.text
+    assert "<script>alert" not in page.text
+    assert desk.fields(f"{record}/visits")["key"] == sent["key"]
+    assert written(desk.node) == before
+
+
 def test_hostile_text_in_a_record_is_shown_as_text(desk: Desk) -> None:
     """What is stored is what was typed; every page that shows it escapes it."""
     record = desk.register(address=HOSTILE, phone="9111111114")

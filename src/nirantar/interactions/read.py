@@ -67,7 +67,7 @@ class Read:
         with self._view.reader() as state:
             version = state.read_version(resource_type, id, version_id)
         self._access_log.note(caller, "vread", resource_type, id)
-        return _present(version, resource_type, id)
+        return _present(version, resource_type, id, " of that version")
 
     def heads(self, caller: Caller, resource_type: str, id: str) -> tuple[StoredVersion, ...]:
         """Every current version: more than one where concurrent edits wait for a decision. Empty if none ever was."""
@@ -139,9 +139,9 @@ class Read:
         authorize(caller, "read", (resource_type,))
 
 
-def _present(version: StoredVersion | None, resource_type: str, id: str) -> StoredVersion:
+def _present(version: StoredVersion | None, resource_type: str, id: str, which: str = "") -> StoredVersion:
     if version is None:
-        raise NotFound(f"There is no {resource_type}/{id} of that version here.")
+        raise NotFound(f"There is no {resource_type}/{id}{which} here.")
     if version.deleted:
         raise Gone(f"{resource_type}/{id} was deleted; its history is still there.")
     return version

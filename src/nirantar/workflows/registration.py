@@ -6,7 +6,7 @@ that says on whose account he is seen. The category lives in the Coverage alone,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
@@ -62,8 +62,13 @@ def person_from(form: Mapping[str, str]) -> PersonFields:
     return PersonFields(**{name: form[name] for name in PERSON_FIELDS if name in form})
 
 
-def check(command: RegisterPatient, today: date) -> RegisterPatient:
-    """The same command, cleaned. Raises FieldsInvalid with a sentence for every field that is wrong."""
+def check(
+    command: RegisterPatient, today: date, departments: Collection[str] | None = None
+) -> RegisterPatient:
+    """The same command, cleaned. `departments` are those that the hospital has; None: any is taken.
+
+    Raises FieldsInvalid with a sentence for every field that is wrong.
+    """
     wrong: dict[str, str] = {}
     person = command.person
     try:
@@ -71,9 +76,8 @@ def check(command: RegisterPatient, today: date) -> RegisterPatient:
     except FieldsInvalid as found:
         wrong.update(found.fields)
     department = cleaned(command.department)
-    if not department:
-        wrong["department"] = "Choose the department that the patient came for."
-    elif (sentence := check_text(department, "department", 80)) is not None:
+    sentence = _department_problem(department, departments, "Choose the department that the patient came for.")
+    if sentence is not None:
         wrong["department"] = sentence
     if command.category not in CATEGORIES:
         wrong["category"] = "Choose a category from the list."
@@ -93,10 +97,15 @@ def register(command: RegisterPatient, uhid: str, place: Place) -> tuple[Operati
     )
 
 
-def visit(department: str, patient_id: str, place: Place) -> tuple[Operation, ...]:
-    """The transaction that opens another visit of a known patient. Raises FieldsInvalid."""
+def visit(
+    department: str, patient_id: str, place: Place, departments: Collection[str] | None = None
+) -> tuple[Operation, ...]:
+    """The transaction that opens another visit of a known patient; `departments` as in `check`.
+
+    Raises FieldsInvalid.
+    """
     department = cleaned(department)
-    problem = check_text(department, "department", 80) if department else "Choose the department of the visit."
+    problem = _department_problem(department, departments, "Choose the department of the visit.")
     if problem is not None:
         raise FieldsInvalid({"department": problem})
     return (create(_encounter(department, f"Patient/{patient_id}", place.now)),)
@@ -129,6 +138,16 @@ def correct(
     if corrected == patient:
         raise InvalidInput("Nothing was changed, so nothing was saved.")
     return (update(corrected, if_match=version_id),)
+
+
+def _department_problem(department: str, departments: Collection[str] | None, missing: str) -> str | None:
+    if not department:
+        return missing
+    if (sentence := check_text(department, "department", 80)) is not None:
+        return sentence
+    if departments is not None and department not in departments:
+        return "Choose a department from the list."
+    return None
 
 
 def _partners(touched: set[str]) -> set[str]:

@@ -148,6 +148,9 @@ def condition_text(headers: Headers) -> str | None:
         return None
     if not written.isascii():
         raise InvalidInput("If-None-Exist must be percent-encoded like the query of a URL.")
+    if not written.strip():
+        # A client whose variable was empty asked for a condition all the same: never create without one.
+        raise InvalidInput("If-None-Exist is empty: give it a search, or leave the header out.")
     return written.decode("ascii").strip()
 
 

@@ -33,7 +33,7 @@ PAGES: Final = (
     Page("GET", "/patients/{patient_id}/history/{type}/{id}", CHART_READERS, history.of_resource),
     Page("GET", "/patients/{patient_id}/correct", REGISTRARS, correcting.form),
     Page("POST", "/patients/{patient_id}/correct", REGISTRARS, correcting.submit),
-    Page("POST", "/patients/{patient_id}/visits", REGISTRARS, registering.open_visit),
+    Page("POST", "/patients/{patient_id}/visits", REGISTRARS, record.open_visit),
     Page("GET", "/patients/{patient_id}/slip", SLIP_PRINTERS, slip.slip),
     Page("GET", "/status", EVERYBODY, operating.status),
     Page("GET", "/staff", OPERATORS, operating.staff),

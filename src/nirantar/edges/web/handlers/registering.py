@@ -1,4 +1,4 @@
-"""Registering a patient, and opening another visit of one who is known."""
+"""Registering a patient."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from nirantar.workflows.patient_fields import (
     RELATIONS,
     PersonFields,
 )
-from nirantar.workflows.registration import RegisterPatient, check, register, visit
+from nirantar.workflows.registration import RegisterPatient, check, register
 
 UHID: Final = "uhid"
 KEY_FIELD: Final = "key"
@@ -49,7 +49,7 @@ def submit(desk: Desk, asked: Asked) -> Response:
         raise InvalidInput("The form lacks the key that makes it safe to send twice. Open it again.")
     filled = {name: asked.form.get(name, "") for name in _FORM_FIELDS}
     try:
-        command = check(RegisterPatient.from_form(filled), desk.local_date())
+        command = check(RegisterPatient.from_form(filled), desk.local_date(), desk.settings.departments)
         if not desk.doors.read.is_repeat(asked.caller, key) and asked.form.get(ANYWAY_FIELD) != "yes":
             same = likely_duplicates(command.person, candidates(desk, asked.caller, command.person), desk.local_date())
             if same:
@@ -60,18 +60,6 @@ def submit(desk: Desk, asked: Asked) -> Response:
         return _form_page(desk, asked, filled, key, wrong=wrong.fields)
     except (InvalidInput, Conflict, Unavailable) as refused:
         return _form_page(desk, asked, filled, key, refused=refused)
-
-
-def open_visit(desk: Desk, asked: Asked) -> Response:
-    """Another visit of a known patient."""
-    patient_id = asked.parts["patient_id"]
-    patient = desk.doors.read.read(asked.caller, "Patient", patient_id)
-    key = asked.form.get(KEY_FIELD, "")
-    if not 16 <= len(key) <= 64:
-        raise InvalidInput("The form lacks the key that makes it safe to send twice. Open the record again.")
-    operations = visit(asked.form.get("department", ""), patient.id, desk.place())
-    desk.doors.transact(asked.caller, operations, Purpose("open-visit", idempotency_key=key))
-    return desk.go(f"/patients/{patient_id}?new=visit")
 
 
 def new_key(desk: Desk) -> str:
