@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from commands import Ran, in_this_process, nirantar
 
-from nirantar.cli.__main__ import app
+from nirantar.cli.__main__ import COMMANDS
 from nirantar.vault.keys import HOSPITAL_KEY
 from serving_node import found_site, serving
 
@@ -205,9 +205,6 @@ def test_one_directory_serves_once_and_a_taken_port_is_said(command: Command, tm
     assert (taken.code, "Is the port taken?" in taken.err) == (3, True), taken
 
 
-COMMANDS = tuple(name for name in app if not name.startswith("-"))
-
-
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_teaches(command: Command, name: str) -> None:
     """Help says what the command does, names every option with a sentence, and ends well."""
@@ -217,6 +214,25 @@ def test_every_command_teaches(command: Command, name: str) -> None:
     text = " ".join(ran.out.split())
     assert len(text) > 200
     assert ran.err == ""
+
+
+@pytest.mark.parametrize("words", [(), ("--help",), ("-h",)])
+def test_the_overview_has_a_line_for_each_command(command: Command, words: tuple[str, ...]) -> None:
+    """With no word or a call for help: every command is there with a sentence on what it is for."""
+    ran = command(*words)
+    assert ran.code == 0, ran
+    shown = " ".join(ran.out.replace("│", " ").split())
+    for name, line in COMMANDS.items():
+        assert f"{name} {line}" in shown
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_offers_no_option_that_says_nothing(command: Command, name: str) -> None:
+    """No negations beside switches, and a directory is a word of its own, not an option too."""
+    ran = command(name, "--help")
+    assert "--no-" not in ran.out
+    assert "--empty-" not in ran.out
+    assert "DIRECTORY --directory" not in ran.out
 
 
 def test_the_program_itself_teaches(command: Command) -> None:

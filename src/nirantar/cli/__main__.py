@@ -3,32 +3,57 @@
 from __future__ import annotations
 
 import sys
+from typing import Final
 
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, Parameter
 
 from nirantar import __version__
 from nirantar.app.garbage import look_for_cycles_seldom
 from nirantar.cli.terminal import EXIT_INPUT, fail
 from nirantar.errors import NirantarError, SetupError
 
-app = App(
-    name="nirantar",
-    version=__version__,
-    help="The hospital system that a ransomware attack cannot stop. Begin with: nirantar demo",
-    help_format="markdown",
-)
-for name in (
-    "init", "serve", "token", "staff", "doctor", "import", "recover", "verify", "salvage", "drill", "demo", "bench",
-):
-    module = {"import": "importing"}.get(name, name)
-    app.command(f"nirantar.cli.{module}:{module}", name=name)
+COMMANDS: Final = {
+    "demo": "A hospital to try out: register yourself, attack it, and watch it come back.",
+    "init": "Make a hospital's first node: its keys, its vault, and the recovery identity.",
+    "serve": "Run a node: the desks, and the FHIR API.",
+    "token": "Issue a token for a program that uses the FHIR API.",
+    "staff": "Create, change or disable the account of a person who uses the desks.",
+    "import": "Import FHIR transaction Bundles and resources.",
+    "doctor": "Is everything about a node as it should be?",
+    "verify": "Is everything in a node or a vault there, unchanged, and provably so?",
+    "recover": "Build the hospital again from a vault and the recovery identity.",
+    "salvage": "What an old disk still holds beyond the vault.",
+    "drill": "Attack a scratch hospital in the middle of its work, and measure every promise.",
+    "bench": "Measure this machine, each figure beside its reference.",
+}
+"""Each command and its line in the overview, in the order in which a hospital meets them."""
+
+
+def command_line(*, overview: bool) -> App:
+    """The commands, none of them loaded. With `overview` each has its line, which would stand in place of the
+    command's own, longer help."""
+    commands = App(
+        name="nirantar",
+        version=__version__,
+        help="The hospital system that a ransomware attack cannot stop. Begin with: nirantar demo",
+        help_format="markdown",
+        # No --no-heal beside --heal and no --empty-vault: what is not asked for is not done.
+        default_parameter=Parameter(negative=""),
+    )
+    for place, (name, line) in enumerate(COMMANDS.items()):
+        module = {"import": "importing"}.get(name, name)
+        commands.command(
+            f"nirantar.cli.{module}:{module}", name=name, help=line if overview else None, sort_key=place
+        )
+    return commands
 
 
 def main() -> None:
     """Run one command and end with its exit code."""
     look_for_cycles_seldom()
+    words = sys.argv[1:]
     try:
-        app(sys.argv[1:], exit_on_error=False)
+        command_line(overview=words[:1] in ([], ["--help"], ["-h"]))(words, exit_on_error=False)
     except CycloptsError:
         sys.exit(EXIT_INPUT)
     except NirantarError as error:

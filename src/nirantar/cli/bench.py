@@ -26,7 +26,7 @@ def bench(
     only: Annotated[list[str] | None, Parameter(negative="")] = None,
     data: Path | None = None,
     directory: Path | None = None,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    json: bool = False,
 ) -> None:
     """Measure speed and memory, each figure beside a reference measured in the same run. About two minutes.
 

@@ -6,9 +6,6 @@ import asyncio
 import os
 import signal
 import webbrowser
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from nirantar.app.demo.public import public_app
 from nirantar.app.demo.supervisor import Supervisor
@@ -26,7 +23,7 @@ PORT = 8080
 
 
 def demo(
-    *, port: int | None = None, exit: Annotated[bool, Parameter(negative="")] = False  # noqa: A002 - the option's name
+    *, port: int | None = None, exit: bool = False  # noqa: A002 - the option's name
 ) -> None:
     """Open a scratch hospital in your browser, register a patient, attack it, and see it come back with its proof.
 

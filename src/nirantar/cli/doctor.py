@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from nirantar.app.examination import examine
 from nirantar.app.founding import GENERATION_FILE
@@ -15,9 +12,7 @@ from nirantar.continuity import guard
 from nirantar.host.real import RealHost
 
 
-def doctor(
-    directory: Path, *, accept_move: bool = False, json: Annotated[bool, Parameter(negative="")] = False
-) -> None:
+def doctor(directory: Path, /, *, accept_move: bool = False, json: bool = False) -> None:
     """Look at clock, disk, vault, permissions, versions and place of the node in DIRECTORY. Changes nothing.
 
     Works while the node serves. Exit code 1 when something is bad.

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Sequence
-from typing import Annotated, Literal
-
-from cyclopts import Parameter
+from typing import Literal
 
 from nirantar import limits
 from nirantar.app.drill.drilling import drill as run_drill
@@ -20,8 +18,8 @@ def drill(
     *,
     writes: int = 300,
     durability: Literal["vault", "node"] = "vault",
-    sabotage: Annotated[bool, Parameter(negative="")] = False,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    sabotage: bool = False,
+    json: bool = False,
 ) -> None:
     """Attack a scratch hospital in the middle of its work, recover it from its vault, and measure every promise.
 

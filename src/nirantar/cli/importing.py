@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from nirantar.app.importing import import_files
 from nirantar.app.node import Node
@@ -13,9 +10,7 @@ from nirantar.cli import terminal
 from nirantar.host.real import RealHost
 
 
-def importing(
-    directory: Path, paths: list[Path], /, *, json: Annotated[bool, Parameter(negative="")] = False
-) -> None:
+def importing(directory: Path, paths: list[Path], /, *, json: bool = False) -> None:
     """Import FHIR transaction Bundles (.json) and resources (.ndjson, one a line) into the node in DIRECTORY.
 
     Everything is validated and durable before it counts. Importing the same files again adds nothing, so a broken

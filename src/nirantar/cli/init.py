@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
-
-from cyclopts import Parameter
+from typing import Literal
 
 from nirantar.app.founding import found_hospital, publish, require_empty, require_no_hospital, write_directory
 from nirantar.app.service import systemd_unit
@@ -17,6 +15,7 @@ from nirantar.host.real import RealHost
 
 def init(
     directory: Path,
+    /,
     *,
     hospital: str,
     node: str,
@@ -24,7 +23,7 @@ def init(
     identity_out: Path | None = None,
     durability: Literal["node", "vault"] = "node",
     systemd_unit_out: Path | None = None,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    json: bool = False,
 ) -> None:
     """Make a hospital's first node: its keys, its vault, and the recovery identity.
 

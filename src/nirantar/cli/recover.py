@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
-
-from cyclopts import Parameter
+from typing import Literal
 
 from nirantar.app.recovering import RecoveryReport
 from nirantar.app.recovering import recover as recover_node
@@ -17,13 +15,14 @@ from nirantar.host.real import RealHost
 
 def recover(
     directory: Path,
+    /,
     *,
     vault: list[str],
     identity: Path,
     node: str | None = None,
     at: str | None = None,
     durability: Literal["node", "vault"] = "node",
-    json: Annotated[bool, Parameter(negative="")] = False,
+    json: bool = False,
 ) -> None:
     """Build a node in the empty DIRECTORY from nothing but a vault and the recovery identity.
 

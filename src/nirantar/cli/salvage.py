@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from nirantar.app.node import Node
 from nirantar.app.salvaging import SalvagedEntry
@@ -18,9 +15,10 @@ from nirantar.host.real import RealHost
 def salvage(
     old_directory: Path,
     directory: Path,
+    /,
     *,
     accept: str = "",
-    json: Annotated[bool, Parameter(negative="")] = False,
+    json: bool = False,
 ) -> None:
     """List, and on request enter again, what OLD_DIRECTORY's journal holds beyond what DIRECTORY recovered.
 

@@ -17,7 +17,9 @@ from nirantar.errors import SetupError
 from nirantar.host.real import RealHost
 
 
-def serve(directory: Path, *, host: str | None = None, port: int | None = None, server: ServerKind = "granian") -> None:
+def serve(
+    directory: Path, /, *, host: str | None = None, port: int | None = None, server: ServerKind = "granian"
+) -> None:
     """Run the node in DIRECTORY: the desks at `/`, the FHIR base at `/fhir`, its state at `/health`.
 
     Ctrl-C, or the signal TERM, finishes what is under way, seals it to the vault, and ends.

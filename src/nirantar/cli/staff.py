@@ -15,7 +15,7 @@ from nirantar.interactions.authorize import Caller
 
 
 def staff(
-    directory: Path, login: str, *, role: str, name: str, disable: bool = False, password_stdin: bool = False
+    directory: Path, login: str, /, *, role: str, name: str, disable: bool = False, password_stdin: bool = False
 ) -> None:
     """Create or change a staff account. While the node serves, use its page /staff instead.
 

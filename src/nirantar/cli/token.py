@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from nirantar import limits
 from nirantar.app.node import read_papers
@@ -16,7 +13,7 @@ from nirantar.interactions.authorize import ROLES
 from nirantar.interactions.credentials import CREDENTIALS_FILE, Credentials
 
 
-def token(directory: Path, *, role: str, name: str, json: Annotated[bool, Parameter(negative="")] = False) -> None:
+def token(directory: Path, /, *, role: str, name: str, json: bool = False) -> None:
     """Issue a bearer token for the FHIR interface. Works while the node serves.
 
     The token is the last word printed; it is shown once and kept only as a hash. Tokens end with the node: a recovered

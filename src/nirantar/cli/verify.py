@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
-
-from cyclopts import Parameter
 
 from nirantar.app.vaults import open_vault
 from nirantar.app.verifying import VerifyReport, verify_node, verify_vault
@@ -17,11 +14,12 @@ from nirantar.host.real import RealHost
 
 def verify(
     directory: Path | None = None,
+    /,
     *,
     vault: list[str] | None = None,
     identity: Path | None = None,
     heal: bool = False,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    json: bool = False,
 ) -> None:
     """Verify the node in DIRECTORY, or a vault with the recovery identity. Trusts no stored hash or counter.
 
