@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import socket
 from collections.abc import Callable
@@ -203,6 +204,30 @@ def test_one_directory_serves_once_and_a_taken_port_is_said(command: Command, tm
         occupied.listen()
         taken = command("serve", other.directory, "--port", str(occupied.getsockname()[1]), "--server", "uvicorn")
     assert (taken.code, "Is the port taken?" in taken.err) == (3, True), taken
+
+
+@pytest.mark.parametrize("name", ["verify", "doctor"])
+def test_a_journal_that_cannot_be_gone_through_is_still_a_report(command: Command, place: Path, name: str) -> None:
+    """With --json the object is printed, not ok, with a finding that speaks of the journal; the exit code is 1."""
+    journal = place / "node" / "journal.db"
+    data = bytearray(journal.read_bytes())
+    data[100:300] = random.Random(7).randbytes(200)
+    journal.write_bytes(data)
+    ran = command(name, "--json", place / "node")
+    assert (ran.code, ran.document["ok"]) == (1, False)
+    assert "journal" in str(ran.document.get("findings") or ran.document["observations"])
+    assert command(name, place / "node").code == 1
+
+
+@pytest.mark.parametrize("words", ["verify --json", "doctor --json", "verify", "doctor"])
+def test_a_damaged_key_is_named_by_its_file(command: Command, place: Path, words: str) -> None:
+    """The sentence has the path, and nothing of what stands in the file."""
+    key = place / "node" / "keys" / "node.key"
+    key.write_text("SPOILED" + key.read_text())
+    ran = command(*words.split(), place / "node")
+    assert ran.code == 3, ran
+    assert "node.key is damaged" in ran.err
+    assert "SPOILED" not in ran.err
 
 
 @pytest.mark.parametrize("name", COMMANDS)

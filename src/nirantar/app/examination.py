@@ -17,6 +17,7 @@ import apsw
 from nirantar import __version__, limits
 from nirantar.app.founding import GENERATION_FILE, NODE_KEY_FILE
 from nirantar.app.node import Papers, read_papers
+from nirantar.app.own_key import require_own_key
 from nirantar.app.vaults import open_vault
 from nirantar.continuity import guard
 from nirantar.continuity.vault_witness import VaultWitness
@@ -48,9 +49,14 @@ class Observation:
 def examine(host: Host, directory: Path) -> list[Observation]:
     """Look at a node without changing or locking anything; it may be serving. Raises ConfigInvalid and SetupError when
     the directory is no node."""
+    require_own_key(host, directory)
     papers = read_papers(host, directory)
     found = [*_versions(), *_permissions(host, papers), *_disk(host, directory)]
-    newest_us, sizes = _journal(host, papers)
+    try:
+        newest_us, sizes = _journal(host, papers)
+    except Damaged as damage:
+        # Clock, place and vault are judged by the journal.
+        return [*found, Observation("journal", "bad", str(damage))]
     found += [*_clock(host, newest_us), *_place(host, papers, sizes), *_vaults(host, papers, sizes)]
     return found
 
@@ -120,7 +126,8 @@ def _clock(host: Host, newest_us: int) -> Iterator[Observation]:
 def _place(host: Host, papers: Papers, sizes: dict[str, int]) -> Iterator[Observation]:
     moved = guard.moved(host, papers.directory / GENERATION_FILE)
     yield Observation("place", "bad" if moved else "good", moved or "The directory is the one that was made here")
-    yield Observation("log", "good", f"{sizes.get(papers.origin, 0):,} entries of {papers.origin}, {len(sizes)} logs")
+    yield Observation("log", "good", f"{_entries(sizes.get(papers.origin, 0))} of {papers.origin}, " + (
+        "1 log" if len(sizes) == 1 else f"{len(sizes)} logs"))
 
 
 def _vaults(host: Host, papers: Papers, sizes: dict[str, int]) -> Iterator[Observation]:
@@ -135,10 +142,15 @@ def _vaults(host: Host, papers: Papers, sizes: dict[str, int]) -> Iterator[Obser
             continue
         own = sizes.get(papers.origin, 0)
         if held > own:
-            yield Observation("vault", "bad", f"{vault.location} holds {held:,} entries, this node {own:,}")
+            yield Observation("vault", "bad", f"{vault.location} holds {_entries(held)}, this node {own:,}")
         elif held < own:
-            yield Observation("vault", "caution", f"{vault.location} lacks {own - held:,} entries; serve to seal them")
+            lacking = _entries(own - held)
+            yield Observation("vault", "caution", f"{vault.location} lacks {lacking}; serve to seal the rest")
         else:
             yield Observation("vault", "good", f"{vault.location} holds every entry")
         if vault.warning:
             yield Observation("vault", "caution", f"{vault.location} is {vault.warning}")
+
+
+def _entries(number: int) -> str:
+    return "1 entry" if number == 1 else f"{number:,} entries"

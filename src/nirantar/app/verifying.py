@@ -21,6 +21,7 @@ from nirantar.app.node import (
     read_papers,
     remove_database,
 )
+from nirantar.app.own_key import require_own_key
 from nirantar.continuity.digests import journalled
 from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
@@ -64,27 +65,18 @@ def verify_node(
     that is no node, DirectoryInUse when healing a node that serves.
     """
     started_us = host.monotonic_us()
+    require_own_key(host, directory)
     papers = read_papers(host, directory)
     report = VerifyReport(str(directory))
     if not host.files.exists(directory / JOURNAL_FILE):
         report.findings.append(Finding("journal", f"{JOURNAL_FILE} is gone: recover from the vault", "lost"))
         return report
-    attachments = Attachments(host, directory / ATTACHMENTS_DIRECTORY)
-    with closing(JournalReader(host, directory / JOURNAL_FILE)) as reader:
-        report.findings += (Finding("journal", f"SQLite's integrity check: {line}") for line in reader.page_damage())
-        total = sum(reader.size(origin) for origin in reader.origins())
-        for origin in reader.origins():
-            before = report.entries
-            check = check_log(
-                reader, attachments, origin, progress=lambda done, before=before: hashing(before + done, total),  # type: ignore[misc]
-            )
-            report.entries += check.entries
-            report.resources += check.versions
-            report.logs[origin] = check.entries
-            report.findings += check.findings
-        with _scratch_view(host, papers) as fresh:
-            healthy = _verify_view(host, papers, reader, fresh, report, folding)
-            _verify_access_log(host, papers, fresh, report)
+    healthy = True
+    try:
+        healthy = _verify_journal(host, papers, report, hashing, folding)
+    except Damaged as damage:
+        # So badly that it cannot even be gone through; what was found until then stays in the report.
+        report.findings.append(Finding("journal", str(damage)))
     if not healthy and heal:
         _heal(host, papers, report)
     report.ok = all(finding.healed for finding in report.findings)
@@ -116,6 +108,31 @@ def verify_vault(
     report.ok = not report.findings
     report.seconds = (host.monotonic_us() - started_us) / 1e6
     return report
+
+
+def _verify_journal(
+    host: Host, papers: Papers, report: VerifyReport, hashing: Progress, folding: Progress
+) -> bool:
+    """Verify the journal, and the view and the access log by it; whether the view needs no healing. Raises Damaged
+    where the journal cannot be gone through."""
+    directory = papers.directory
+    attachments = Attachments(host, directory / ATTACHMENTS_DIRECTORY)
+    with closing(JournalReader(host, directory / JOURNAL_FILE)) as reader:
+        report.findings += (Finding("journal", f"SQLite's integrity check: {line}") for line in reader.page_damage())
+        total = sum(reader.size(origin) for origin in reader.origins())
+        for origin in reader.origins():
+            before = report.entries
+            check = check_log(
+                reader, attachments, origin, progress=lambda done, before=before: hashing(before + done, total),  # type: ignore[misc]
+            )
+            report.entries += check.entries
+            report.resources += check.versions
+            report.logs[origin] = check.entries
+            report.findings += check.findings
+        with _scratch_view(host, papers) as fresh:
+            healthy = _verify_view(host, papers, reader, fresh, report, folding)
+            _verify_access_log(host, papers, fresh, report)
+    return healthy
 
 
 def _versions(vaults: Sequence[Vault], data: bytes, origin: str, entry_index: int, report: VerifyReport) -> int:
