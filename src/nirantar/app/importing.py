@@ -27,6 +27,7 @@ from nirantar.interactions.transaction import Outcome, Purpose
 
 IMPORTER: Final = Caller("operator:import", "Import", "integration", "terminal")
 IN_FLIGHT_MAX: Final = 64
+ENDINGS: Final = (".json", ".ndjson")
 _READ_BYTES: Final = 1024 * 1024
 
 
@@ -56,8 +57,8 @@ def import_files(
     """Import every .json and .ndjson file of `paths` (files, or directories with their subdirectories).
 
     A piece that is refused is reported with its sentence and does not stop the rest. Raises NotFound for a path that
-    is not there, Unavailable when the node cannot write now, Damaged when it cannot trust its own files: what was taken
-    in stays, and the import is repeated later.
+    is not there, InvalidInput for a file of another kind, Unavailable when the node cannot write now, Damaged when it
+    cannot trust its own files: what was taken in stays, and the import is repeated later.
     """
     files = list(_files(host, paths))
     report = ImportReport(files=len(files))
@@ -96,11 +97,13 @@ def import_files(
 def _files(host: Host, paths: Sequence[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
-            yield from (each for each in host.files.walk(path) if each.suffix in (".json", ".ndjson"))
-        elif host.files.exists(path):
-            yield path
-        else:
+            yield from (each for each in host.files.walk(path) if each.suffix in ENDINGS)
+        elif not host.files.exists(path):
             raise NotFound(f"There is no {path}.")
+        elif path.suffix not in ENDINGS:
+            raise InvalidInput(f"{path} does not end in {' or '.join(ENDINGS)}: only those are taken in.")
+        else:
+            yield path
 
 
 def _pieces(host: Host, path: Path, report: ImportReport) -> Iterator[_Piece]:

@@ -88,7 +88,7 @@ def _print_writes(title: str, why: str, writes: Sequence[WriteOutcome]) -> None:
     if not writes:
         return
     shown = limits.DRILL_NAMES_SHOWN_MAX
-    terminal.caution(f"{title}: {len(writes):,} writes ({why})")
+    terminal.caution(f"{title}: {terminal.counted(len(writes), 'write')} ({why})")
     for each in writes[:shown]:
         terminal.note(f"    entry {each.entry_index}  {each.resource}  {each.outcome}")
     if len(writes) > shown:

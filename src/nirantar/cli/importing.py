@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nirantar.app.importing import import_files
+from nirantar.app.importing import ImportReport, import_files
 from nirantar.app.node import Node
 from nirantar.cli import terminal
 from nirantar.host.real import RealHost
@@ -36,12 +36,22 @@ def importing(directory: Path, paths: list[Path], /, *, json: bool = False) -> N
     if json:
         terminal.print_json(report)
     else:
-        terminal.print_table(
-            f"Imported {sum(report.resources.values())} resources in {report.transactions} transactions from "
-            f"{report.files} files ({report.unchanged} were there already)",
-            ("type", "new"), [(kind, str(count)) for kind, count in sorted(report.resources.items())],
-        )
+        _print(report)
         for place, why in report.rejected:
             terminal.bad(f"{place}: {why}")
     if report.rejected:
         raise SystemExit(terminal.EXIT_INPUT)
+
+
+def _print(report: ImportReport) -> None:
+    files = terminal.counted(report.files, "file")
+    there = terminal.counted(report.unchanged, "resource")
+    if not report.resources:
+        terminal.note(f"Nothing new in {files}: {there} there already.")
+        return
+    new = terminal.counted(sum(report.resources.values()), "resource")
+    terminal.print_table(
+        f"Imported {new} in {terminal.counted(report.transactions, 'transaction')} from {files} "
+        f"({report.unchanged:,} there already)",
+        ("type", "new"), [(kind, f"{count:,}") for kind, count in sorted(report.resources.items())],
+    )

@@ -75,7 +75,7 @@ def _print(report: RecoveryReport, directory: Path) -> None:
     )
     clinical = {kind: count for kind, count in report.resources.items() if not kind.startswith("Nirantar")}
     terminal.print_facts("Result", [
-        ("resources", f"{sum(clinical.values()):,} in {len(clinical)} types"),
+        ("resources", f"{sum(clinical.values()):,} in {terminal.counted(len(clinical), 'type')}"),
         ("time", f"{report.seconds_reading:.2f} s reading and proving, {report.seconds_folding:.2f} s folding"),
         ("new node", f"{report.node} in {directory}"),
     ])

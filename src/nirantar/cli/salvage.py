@@ -62,7 +62,7 @@ def _print(found: list[SalvagedEntry]) -> None:
         terminal.good("The old journal holds nothing beyond what was recovered.")
         return
     terminal.print_table(
-        f"{len(found)} entries beyond what was recovered",
+        f"{terminal.counted(len(found), 'entry', 'entries')} beyond what was recovered",
         ("entry", "recorded", "by", "action", "touches", "old key signed", "state"),
         [
             (str(each.entry_index), each.recorded_at, each.actor, each.action, ", ".join(each.touches),

@@ -58,6 +58,11 @@ def progress(title: str, *, unit: str = "entries") -> Iterator[Callable[[int, in
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number with its noun: `1 entry`, `2,000 entries`. `many` is by default `one` and an s."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def print_json(report: Any) -> None:
     """One JSON object on standard output."""
     sys.stdout.write(msgspec.json.format(msgspec.json.encode(report), indent=2).decode() + "\n")

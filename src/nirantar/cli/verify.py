@@ -60,13 +60,13 @@ def verify(
 
 
 def _print(report: VerifyReport) -> None:
+    kept = terminal.counted(report.unfolded, "entry", "entries")
     terminal.print_facts(report.what, [
         ("entries", f"{report.entries:,} hashed again and compared with what was signed"),
-        ("resources", f"{report.resources:,} versions"),
-        *((origin, f"{entries:,} entries") for origin, entries in report.logs.items()),
+        ("resources", terminal.counted(report.resources, "version")),
+        *((origin, terminal.counted(entries, "entry", "entries")) for origin, entries in report.logs.items()),
         *([("view digest", report.view_digest)] if report.view_digest else []),
-        *([("kept, not folded", f"{report.unfolded:,} entries outside a grant or of a newer format")]
-          if report.unfolded else []),
+        *([("kept, not folded", f"{kept} outside a grant or of a newer format")] if report.unfolded else []),
         ("time", f"{report.seconds:.2f} s"),
     ])
     for finding in report.findings:
@@ -75,4 +75,5 @@ def _print(report: VerifyReport) -> None:
     if report.ok:
         terminal.good("Whole and unaltered." if not report.findings else "Healed: whole and unaltered now.")
     else:
-        terminal.bad(f"{len(report.findings)} findings. What they do not name is whole and unaltered.")
+        told = terminal.counted(len(report.findings), "finding")
+        terminal.bad(f"{told}. What is not named is whole and unaltered.")

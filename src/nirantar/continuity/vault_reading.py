@@ -88,7 +88,7 @@ class LogReading:
             self.promised_size = max(self.promised_size, size)
         if self.promised_size > self.size:
             self.findings.append(Finding(
-                f"{self.origin} entries {self.size} to {self.promised_size - 1}",
+                _named(self.origin, self.size, self.promised_size),
                 "the vault speaks of them, but they cannot be read from any vault", "lost",
             ))
 
@@ -108,7 +108,7 @@ def read_log(
             continue
         if number.first > reading.size and not (yield from _bridge(vaults, node, reading, number.first)):
             reading.findings.append(Finding(
-                f"{reading.origin} entries {reading.size} to {number.first - 1}",
+                _named(reading.origin, reading.size, number.first),
                 "no vault holds their segment, nor tiles with their hashes: what follows cannot be proven", "lost",
             ))
             cut = True
@@ -180,7 +180,7 @@ def _bridge(vaults: Sequence[Vault], node: str, reading: LogReading, end: int) -
         slots = range(index % TILE_WIDTH, index % TILE_WIDTH + last - index)
         leaves += [tile[slot * HASH_BYTES : (slot + 1) * HASH_BYTES] for slot in slots]
     reading.findings.append(Finding(
-        f"{reading.origin} entries {start} to {end - 1}",
+        _named(reading.origin, start, end),
         "no vault holds their segment; their leaf hashes are known from tiles, their bytes are lost", "lost",
     ))
     for leaf in leaves:
@@ -207,3 +207,8 @@ def _tile(vaults: Sequence[Vault], node: str, number: int) -> bytes | None:
         if len(data) == TILE_WIDTH * HASH_BYTES:
             return data
     return None
+
+
+def _named(origin: str, start: int, end: int) -> str:
+    """Entries [start, end) of a log, as a finding names them."""
+    return f"{origin} entry {start}" if end == start + 1 else f"{origin} entries {start} to {end - 1}"

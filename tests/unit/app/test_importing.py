@@ -12,7 +12,7 @@ from nirantar import limits
 from nirantar.app.founding import found_hospital, write_directory
 from nirantar.app.importing import ImportReport, import_files
 from nirantar.app.node import Node
-from nirantar.errors import NotFound, ReadOnly
+from nirantar.errors import InvalidInput, NotFound, ReadOnly
 from nirantar.fhir import json
 from nirantar.host.simulated import SimulatedHost
 from nirantar.interactions.authorize import Caller
@@ -134,3 +134,12 @@ def test_a_path_that_is_not_there_is_said_before_anything(node: Node) -> None:
         taken(node, FILES, FILES / "nothing.json")
     assert node.sequencer.size == 0
     assert isinstance(node.doors.transact, Transact)
+
+
+def test_a_file_of_another_kind_is_told_which_kinds_there_are(node: Node) -> None:
+    """The sentence names the endings, and nothing is taken in, also not from the right files beside it."""
+    put(node, "right.json", patient("a"))
+    put(node, "notes.txt", patient("b"))
+    with pytest.raises(InvalidInput, match=r"\.json or \.ndjson"):
+        taken(node, FILES / "right.json", FILES / "notes.txt")
+    assert taken(node).unchanged == 0

@@ -43,6 +43,14 @@ def test_what_is_printed_is_never_read_as_markup(text: str, capsys: pytest.Captu
     assert capsys.readouterr().out.count(text) >= 2
 
 
+def test_a_number_agrees_with_its_noun() -> None:
+    """One entry, no entries, thousands with a comma."""
+    assert [terminal.counted(number, "entry", "entries") for number in (0, 1, 2_000)] == [
+        "0 entries", "1 entry", "2,000 entries",
+    ]
+    assert terminal.counted(2, "finding") == "2 findings"
+
+
 def test_json_is_one_object_and_nothing_else(capsys: pytest.CaptureFixture[str]) -> None:
     """Reports of dataclasses, too."""
     terminal.print_json({"findings": [errors.Finding("here", "broken")]})
