@@ -20,13 +20,19 @@ _OBSERVATIONS = 20
 
 
 @cache
+def _scratch() -> tempfile.TemporaryDirectory[str]:
+    """A folder that is removed when this process ends: until then the cache keeps it."""
+    return tempfile.TemporaryDirectory(prefix="nirantar-charts-")
+
+
+@cache
 def bundles() -> Path:
     """A folder of FHIR transaction Bundles, one a file."""
     for directory in Path(__file__).resolve().parents:
         folder = directory / "shared" / "data" / "synthea"
         if folder.is_dir():
             return folder
-    folder = Path(tempfile.mkdtemp(prefix="nirantar-charts-"))
+    folder = Path(_scratch().name)
     for number in range(_CHARTS):
         (folder / f"chart-{number:02d}.json").write_bytes(json.encode(chart_bundle(number, observations=_OBSERVATIONS)))
     return folder
