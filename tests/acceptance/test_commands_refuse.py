@@ -67,7 +67,6 @@ REFUSED = {
     INIT.replace("{here}/new", "/proc/nirantar"): (3, "Check the path and who may write there"),
     INIT.replace("--node opd", "--node OPD"): (3, "all in lower case"),
     INIT.replace("--node opd", "--node roster"): (3, "cannot name a node"),
-    INIT.replace("--hospital H", "--hospital अस्पताल"): (3, "at least one letter a-z or digit"),
     INIT.replace("file://{here}/fresh", "s3://bucket"): (3, "file:///absolute/path"),
     INIT.replace("file://{here}/fresh", "{here}/fresh"): (3, "file:///absolute/path"),
     INIT.replace("{here}/fresh", "{here}/other-vault"): (3, "belongs to a hospital already"),

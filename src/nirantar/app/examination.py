@@ -17,7 +17,6 @@ import apsw
 from nirantar import __version__, limits
 from nirantar.app.founding import GENERATION_FILE, NODE_KEY_FILE
 from nirantar.app.node import Papers, read_papers
-from nirantar.app.own_key import require_own_key
 from nirantar.app.vaults import open_vault
 from nirantar.continuity import guard
 from nirantar.continuity.vault_witness import VaultWitness
@@ -49,7 +48,6 @@ class Observation:
 def examine(host: Host, directory: Path) -> list[Observation]:
     """Look at a node without changing or locking anything; it may be serving. Raises ConfigInvalid and SetupError when
     the directory is no node."""
-    require_own_key(host, directory)
     papers = read_papers(host, directory)
     found = [*_versions(), *_permissions(host, papers), *_disk(host, directory)]
     try:

@@ -18,7 +18,7 @@ from nirantar.continuity.digests import AccessDigests, journalled
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
 from nirantar.continuity.sealing import Sealer
 from nirantar.continuity.vault_witness import VaultWitness
-from nirantar.errors import Damaged, EntryDamaged, NirantarError, ProofInvalid, SetupError, Unavailable
+from nirantar.errors import Damaged, EntryDamaged, InvalidInput, NirantarError, ProofInvalid, SetupError, Unavailable
 from nirantar.fhir import schema
 from nirantar.fold.founding import FoundingDocument
 from nirantar.fold.roster import Roster
@@ -69,9 +69,16 @@ def read_papers(host: Host, directory: Path) -> Papers:
     try:
         document = FoundingDocument.parse(host.files.read(directory / FOUNDING_FILE))
         note = host.files.read(directory / ROSTER_FILE)
-        signer = Signer.parse(host.files.read(directory / NODE_KEY_FILE).decode("utf-8", "replace").strip())
+        key = host.files.read(directory / NODE_KEY_FILE).decode("utf-8", "replace").strip()
     except FileNotFoundError as missing:
         raise SetupError(f"{directory} lacks {missing.filename}: it is not a whole node.") from None
+    try:
+        signer = Signer.parse(key)
+    except InvalidInput as reason:
+        raise SetupError(
+            f"{directory / NODE_KEY_FILE} is damaged: {reason} Put the file back; if there is no copy, recover the "
+            "hospital from its vault."
+        ) from None
     roster = Roster.open(note, Verifier.parse(document.authority))
     grant = roster.by_origin().get(document.origin(settings.node))
     if grant is None or grant.vkey != signer.vkey:

@@ -21,7 +21,6 @@ from nirantar.app.node import (
     read_papers,
     remove_database,
 )
-from nirantar.app.own_key import require_own_key
 from nirantar.continuity.digests import journalled
 from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
@@ -65,7 +64,6 @@ def verify_node(
     that is no node, DirectoryInUse when healing a node that serves.
     """
     started_us = host.monotonic_us()
-    require_own_key(host, directory)
     papers = read_papers(host, directory)
     report = VerifyReport(str(directory))
     if not host.files.exists(directory / JOURNAL_FILE):
