@@ -82,8 +82,9 @@ class AccessLog:
                     "n": number, "at": instant(at_us), "actor": caller.actor, "role": caller.role,
                     "workstation": caller.workstation, "what": what, "type": resource_type, "id": id,
                 }
-                chain = sha256(chain + _encode(line)).digest()
-                lines.append(_encode({**line, "chain": chain.hex()}))
+                unchained = _encode(line)
+                chain = sha256(chain + unchained).digest()
+                lines.append(unchained[:-1] + b',"chain":"' + chain.hex().encode() + b'"}')
             # Never an earlier file than the last: the chain follows the names, also with the clock set back.
             path = max(self._path, self._directory / f"access-{instant(pending[0][0])[:10]}.jsonl")
             self._host.files.append(path, b"\n".join(lines) + b"\n")
