@@ -13,7 +13,7 @@ from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Mount, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from nirantar import limits
 from nirantar.edges.fhir_rest.answers import CONTENT_TYPE, Answer, of_error
@@ -32,16 +32,8 @@ _NOT_HERE: Final = "There is nothing at this path. GET /metadata under the FHIR 
 
 
 def fhir_app(doors: Doors) -> Starlette:
-    """The API of one node, to be mounted at its FHIR base; `mounted` does that so that the base itself answers too."""
-    edge = Edge(doors)
-    methods: dict[str, dict[str, Handler]] = {}
-    for each in INTERACTIONS:
-        methods.setdefault(each.path, {})[each.method] = each.handler
-    routes: list[BaseRoute] = [
-        *(Route(path, _Endpoint(edge, handlers)) for path, handlers in methods.items()),
-        Route(METADATA, _Endpoint(edge, {"GET": _metadata(doors)}, is_open=True)),
-    ]
-    app = Starlette(routes=routes)
+    """The API of one node as an application of its own, its base at the root; `mounted` puts it into a larger one."""
+    app = Starlette(routes=_routes(Edge(doors), ""))
     app.router.redirect_slashes = False
     app.router.default = _nothing_here
     return app
@@ -50,30 +42,29 @@ def fhir_app(doors: Doors) -> Starlette:
 def mounted(doors: Doors, base: str = "/fhir") -> list[BaseRoute]:
     """The routes by which a larger application serves the API at `base`, with and without a slash at the end.
 
-    Starlette's Mount alone does not match the bare base, where FHIR's transactions are posted. The router is mounted
-    without the application around it: every endpoint answers its own failures, so a second stack of error handlers
-    would only cost time.
+    They stand in that application's own list: a router within a router is matched twice for each request, which a read
+    by id would pay for. What no route knows below `base` is answered here, too.
     """
-    router = fhir_app(doors).router
-    return [Mount(base, router), Route(base, _BareBase(router, base))]
+    return [*_routes(Edge(doors), base), Mount(base, _nothing_here)]
 
 
-class _BareBase:
-    """Passes `/fhir` on as `/fhir/`."""
-
-    def __init__(self, app: ASGIApp, base: str) -> None:
-        self._app = app
-        self._base = base
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        root_path = scope.get("root_path", "") + self._base
-        await self._app({**scope, "root_path": root_path, "path": root_path + BASE}, receive, send)
+def _routes(edge: Edge, base: str) -> list[BaseRoute]:
+    methods: dict[str, dict[str, Handler]] = {}
+    for each in INTERACTIONS:
+        methods.setdefault(each.path, {})[each.method] = each.handler
+    routes = [Route(base + path, _Endpoint(edge, base, handlers)) for path, handlers in methods.items()]
+    routes.append(Route(base + METADATA, _Endpoint(edge, base, {"GET": _metadata(edge.doors)}, is_open=True)))
+    if base:
+        # FHIR posts transactions to the base as it is written, mostly without a slash.
+        routes.append(Route(base, _Endpoint(edge, base, methods[BASE])))
+    return list(routes)
 
 
 class _Endpoint:
     """All methods of one path."""
 
-    def __init__(self, edge: Edge, handlers: Mapping[str, Handler], *, is_open: bool = False) -> None:
+    def __init__(self, edge: Edge, base: str, handlers: Mapping[str, Handler], *, is_open: bool = False) -> None:
+        self._base = base
         self.handlers = dict(handlers)
         if "GET" in handlers:
             self.handlers["HEAD"] = handlers["GET"]
@@ -82,6 +73,7 @@ class _Endpoint:
         self._types = resource_types()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["root_path"] = scope.get("root_path", "") + self._base
         exchange = Exchange(self._edge, scope, receive)
         try:
             answer = await self._answer(exchange)
