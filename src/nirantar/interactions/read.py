@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
 
 from nirantar import limits
 from nirantar.errors import Gone, NotFound
 from nirantar.fhir.search_query import SearchQuery
 from nirantar.interactions.access_log import AccessLog
 from nirantar.interactions.authorize import SYSTEM_TYPE_PREFIX, Caller, allowed, authorize
+from nirantar.interactions.repeats import key_hash
 from nirantar.journal.entry import decode
 from nirantar.store.port import Page, StoredVersion, View
-
-__all__ = ["Authorship", "Chart", "Page", "Read", "StoredVersion"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +129,7 @@ class Read:
     def is_repeat(self, caller: Caller, idempotency_key: str) -> bool:
         """Whether a write of this caller with this key is already done: repeating it would find its result."""
         with self._view.reader() as state:
-            return state.entry_for_key(sha256(f"{caller.actor}\n{idempotency_key}".encode()).hexdigest()) is not None
+            return state.entry_for_key(key_hash(caller.actor, idempotency_key)) is not None
 
     def _admit(self, caller: Caller, resource_type: str) -> None:
         if resource_type.startswith(SYSTEM_TYPE_PREFIX):

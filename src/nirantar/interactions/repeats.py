@@ -31,6 +31,11 @@ _FOUND_MOVED: Final = (
 )
 
 
+def key_hash(actor: str, idempotency_key: str) -> str:
+    """What the log keeps of a caller's key: SHA-256 (hex) over caller and key, so that two callers never share one."""
+    return sha256(f"{actor}\n{idempotency_key}".encode()).hexdigest()
+
+
 def request_hash(operations: Iterable[Operation]) -> str:
     """SHA-256 (hex) of what operations ask for: the same for the same request however its JSON is written."""
     asked = [

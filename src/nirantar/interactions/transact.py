@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from hashlib import sha256
 from typing import Any, Protocol
 
 from nirantar import limits
@@ -19,6 +18,7 @@ from nirantar.fhir.validation import validate
 from nirantar.host.port import Host
 from nirantar.interactions.authorize import SYSTEM_TYPE_PREFIX, Caller, authorize
 from nirantar.interactions.operations import update
+from nirantar.interactions.repeats import key_hash
 from nirantar.interactions.transaction import (
     Durability,
     Outcome,
@@ -58,6 +58,7 @@ class Transact:
         Raises Forbidden, ResourceInvalid and every other InvalidInput, Conflict, Overloaded, DiskFull, ReadOnly;
         VaultUnavailable when `durability` is "vault" and it is written here but no vault confirmed in time.
         """
+        # Only who may block takes turns with the writer; `submit` serves event loops, which may not.
         with self._sequencer.computing:
             durable = self.submit(caller, operations, purpose)
         return _await(durable)
@@ -90,8 +91,8 @@ class Transact:
         self, caller: Caller, operations: Sequence[Operation], purpose: Purpose, *, searches: bool
     ) -> Future[Outcome]:
         key = purpose.idempotency_key
-        key_hash = None if key is None else sha256(f"{caller.actor}\n{key}".encode()).hexdigest()
-        member = Transaction(self._host, self._node, self._view, caller, purpose, key_hash)
+        hashed = None if key is None else key_hash(caller.actor, key)
+        member = Transaction(self._host, self._node, self._view, caller, purpose, hashed)
         member.prepare(operations, searches=searches)
         durable = self._sequencer.submit(member)
         if (purpose.durability or self._durability) == "node" or self._confirmations is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nirantar.interactions.doors import NodeStatus
-from nirantar.interactions.read import StoredVersion
+from nirantar.interactions.results import StoredVersion
 
 
 @dataclass(frozen=True, slots=True)

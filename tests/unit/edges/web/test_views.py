@@ -14,7 +14,7 @@ from nirantar.edges.web.session import form_token, token_matches
 from nirantar.edges.web.whereabouts import whereabouts
 from nirantar.fhir import json
 from nirantar.interactions.doors import NodeStatus, VaultStatus
-from nirantar.interactions.read import StoredVersion
+from nirantar.interactions.results import StoredVersion
 from nirantar.workflows.patient_fields import PersonFields
 from nirantar.workflows.patient_resource import new_patient
 

@@ -12,7 +12,7 @@ from nirantar.edges.web.desk import Asked, Desk
 from nirantar.edges.web.failures import kind_of
 from nirantar.edges.web.handlers.registering import choices, decoded, person_in
 from nirantar.errors import Conflict, FieldsInvalid, InvalidInput, NirantarError, Unavailable, VersionConflict
-from nirantar.interactions.read import StoredVersion
+from nirantar.interactions.results import StoredVersion
 from nirantar.interactions.transaction import Purpose
 from nirantar.workflows.patient_fields import PERSON_FIELDS, PersonFields
 from nirantar.workflows.patient_resource import fields_of

@@ -13,7 +13,7 @@ from nirantar.edges.web.patient_search import candidates
 from nirantar.errors import Conflict, FieldsInvalid, InvalidInput, NirantarError, Unavailable
 from nirantar.fhir import json
 from nirantar.host.identifiers import uuid7
-from nirantar.interactions.read import StoredVersion
+from nirantar.interactions.results import StoredVersion
 from nirantar.interactions.transaction import Purpose
 from nirantar.workflows.likeness import likely_duplicates
 from nirantar.workflows.patient_fields import (
