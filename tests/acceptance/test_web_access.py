@@ -27,6 +27,7 @@ EXPECTED = {
     ("POST", "/sign-in"): None,
     ("POST", "/sign-out"): None,
     ("GET", "/patients"): CHART_READERS,
+    ("POST", "/patients"): CHART_READERS,
     ("GET", "/patients/new"): REGISTRARS,
     ("POST", "/patients/new"): REGISTRARS,
     ("GET", "/patients/{patient_id}"): CHART_READERS,
