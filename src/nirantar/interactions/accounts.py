@@ -153,7 +153,8 @@ class Accounts:
         return self._nobody
 
     def _count_guess(self, login: str, *, known: bool) -> int:
-        """Count a try as failed until it succeeds, so that many at once are counted, too; its time. Raises Overloaded."""
+        """Count a try as failed until it succeeds, so that those made at once are counted, too; give its time. Raises
+        Overloaded."""
         now_us, login = self._host.monotonic_us(), login[:64]
         with self._turn:
             memory = self._failures if known else self._failures_of_nobody

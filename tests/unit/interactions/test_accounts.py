@@ -87,6 +87,7 @@ def test_guesses_made_at_once_are_counted_like_guesses_in_a_row(node: SimulatedN
 
     class Slow(PasswordHasher):
         def verify(self, hash: str | bytes, password: str | bytes) -> bool:
+            assert hash, password
             checked.append(str(password))
             raise VerifyMismatchError
 
