@@ -14,7 +14,7 @@ from nirantar.app.node import Node
 from nirantar.edges.web import web_app
 from nirantar.edges.web.application import SECURITY_HEADERS
 from nirantar.edges.web.pages import MENU, PAGES
-from nirantar.edges.web.permissions import CHART_READERS, EVERYBODY, OPERATORS, REGISTRARS, SLIP_PRINTERS
+from nirantar.edges.web.permissions import CHART_READERS, DISCLOSERS, EVERYBODY, OPERATORS, REGISTRARS, SLIP_PRINTERS
 from nirantar.edges.web.session import local_path
 from nirantar.interactions.authorize import ROLES, Caller, allowed
 
@@ -32,6 +32,7 @@ EXPECTED = {
     ("GET", "/patients/{patient_id}"): CHART_READERS,
     ("GET", "/patients/{patient_id}/safe"): CHART_READERS,
     ("GET", "/patients/{patient_id}/proof"): CHART_READERS,
+    ("POST", "/patients/{patient_id}/disclosure"): DISCLOSERS,
     ("GET", "/patients/{patient_id}/history"): CHART_READERS,
     ("GET", "/patients/{patient_id}/history/{type}/{id}"): CHART_READERS,
     ("GET", "/patients/{patient_id}/correct"): REGISTRARS,
@@ -83,6 +84,7 @@ def test_the_matrix_gives_nobody_more_than_the_doors_do() -> None:
         assert all(allowed(role, "write", each) for each in ("Patient", "Encounter", "Coverage"))
     assert {role for role in EVERYBODY if allowed(role, "read", "Patient")} == set(CHART_READERS)
     assert {role for role in EVERYBODY if ROLES[role].operates} == set(OPERATORS)
+    assert {role for role in ROLES if ROLES[role].discloses} == set(DISCLOSERS)
     assert {path for path, _, _ in MENU} <= {page.path for page in PAGES}
 
 

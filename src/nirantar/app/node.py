@@ -27,6 +27,7 @@ from nirantar.interactions.access_log import AccessLog
 from nirantar.interactions.accounts import Accounts
 from nirantar.interactions.attach import Attach
 from nirantar.interactions.credentials import CREDENTIALS_FILE, Credentials
+from nirantar.interactions.disclose import Disclose, KnownBy
 from nirantar.interactions.doors import Doors, NodeStatus
 from nirantar.interactions.numbers import Numbers
 from nirantar.interactions.prove import Prove
@@ -177,6 +178,10 @@ class Node:
             transact=transact,
             read=read,
             prove=Prove(read, self.reader),
+            disclose=Disclose(
+                host, self.view, self.reader, transact, self.access_log,
+                KnownBy(self.papers.document.encode(), self.papers.roster_note, self.papers.signer),
+            ),
             attach=Attach(self.attachments, transact, read, self.reader),
             accounts=Accounts(host, self.view, transact, self.access_log),
             credentials=credentials,

@@ -9,6 +9,7 @@ from nirantar.interactions.access_log import AccessLog
 from nirantar.interactions.accounts import Accounts
 from nirantar.interactions.attach import Attach
 from nirantar.interactions.credentials import Credentials
+from nirantar.interactions.disclose import Disclose
 from nirantar.interactions.numbers import Numbers
 from nirantar.interactions.prove import Prove
 from nirantar.interactions.read import Read
@@ -51,6 +52,7 @@ class Doors:
     read: Read
     attach: Attach
     prove: Prove
+    disclose: Disclose
     accounts: Accounts
     credentials: Credentials
     access_log: AccessLog

@@ -5,6 +5,7 @@
     <node>/live/<first, 12 digits>-<count>.segment  entries `first` .. `first + count - 1`, sealed within a second
     <node>/tile/<L>/<N>                             a full hash tile of the node's log (C2SP tlog-tiles paths)
     <node>/attachment/<SHA-256 of the ciphertext>   a scan or document, encrypted
+    <node>/recovery.note                            what the recovery that made the node did and found, signed
 
 `live` is the first level of merging; `minute`, `hour` and `day` will stand in its place for merged segments. Keys of
 one level sort by first index. Two segments of a level may overlap: a node that died between storing a segment and
@@ -32,6 +33,7 @@ _SEGMENT: Final = re.compile(
 )
 _TILE: Final = re.compile(rf"{_NODE}/tile/(?P<level>0|[1-9]|[1-5][0-9]|6[0-3])/(?P<number>(?:x[0-9]{{3}}/)*[0-9]{{3}})")
 _ATTACHMENT: Final = re.compile(rf"{_NODE}/attachment/(?P<digest>[0-9a-f]{{64}})")
+_RECOVERY: Final = re.compile(rf"{_NODE}/recovery\.note")
 _ROSTER: Final = re.compile(r"roster/(?P<serial>[0-9]{8})\.note")
 
 
@@ -91,7 +93,17 @@ class RosterKey:
         return f"roster/{self.serial:08d}.note"
 
 
-VaultKey = SegmentKey | TileKey | AttachmentKey | RosterKey
+@dataclass(frozen=True, slots=True, order=True)
+class RecoveryKey:
+    """The signed report of the recovery that made `node`."""
+
+    node: str
+
+    def __str__(self) -> str:
+        return f"{self.node}/recovery.note"
+
+
+VaultKey = SegmentKey | TileKey | AttachmentKey | RosterKey | RecoveryKey
 
 
 def segments_prefix(node: str, *, level: str = "live") -> str:
@@ -114,6 +126,8 @@ def parse(key: str) -> VaultKey | None:
         return tile if str(tile) == key else None
     if found := _ATTACHMENT.fullmatch(key):
         return AttachmentKey(found["node"], found["digest"])
+    if found := _RECOVERY.fullmatch(key):
+        return RecoveryKey(found["node"])
     if found := _ROSTER.fullmatch(key):
         return RosterKey(int(found["serial"]))
     return None
