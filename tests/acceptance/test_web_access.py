@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from starlette.routing import Route
@@ -16,6 +18,7 @@ from nirantar.edges.web.application import SECURITY_HEADERS
 from nirantar.edges.web.pages import MENU, PAGES
 from nirantar.edges.web.permissions import CHART_READERS, DISCLOSERS, EVERYBODY, OPERATORS, REGISTRARS, SLIP_PRINTERS
 from nirantar.edges.web.session import local_path
+from nirantar.host.watching import Touched
 from nirantar.interactions.authorize import ROLES, Caller, allowed
 
 CLERK = Caller("staff:asha", "Asha Rao", "registration-clerk", "web:test")
@@ -288,3 +291,19 @@ def test_clinical_content_is_withheld_from_those_who_may_not_see_it(desk: Desk) 
     assert "Category and payer" not in page
     assert "1 more entry is on record that your role does not see" in page
     assert "Correct</a>" not in page
+
+
+def test_an_alarm_is_red_on_the_status_page_for_everybody(tmp_path: Path) -> None:
+    """What was touched, when, and whether the vault has it; hostile file names are shown as text."""
+    with open_node(tmp_path) as alarmed:
+        alarmed.alarms.note([Touched("view.db", "renamed"), Touched("<script>pay</script>", "created")])
+        browser = Desk(alarmed)
+        browser.use_session_of(CLERK)
+        deadline = time.monotonic() + 5
+        while "In the vault since" not in (page := browser.get("/status").text):
+            assert time.monotonic() < deadline, page
+        assert 'class="verdict bad"' in page
+        assert "ALARM: another program changed this node" in page
+        assert "view.db renamed" in page
+        assert "&lt;script&gt;pay&lt;/script&gt; created" in page
+        browser.close()
