@@ -144,6 +144,29 @@ def test_what_cannot_be_proven_is_refused(
     assert (ran.code, "not overwritten" in ran.err) == (2, True)
 
 
+def test_a_serving_node_that_gives_no_answer_is_named(
+    proofs: Proofs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The directory is in use and nobody answers where it says, or where --url says: try later, nothing is written."""
+    site = proofs.site
+    with site.host.files.lock(site.directory / "lock"):
+        for more, code, why in (
+            ((), 4, "gives no answer"), (("--url", "http://127.0.0.1:9"), 4, "gives no answer"),
+            (("--url", "http://127.0.0.1:port"), 2, "is not an address"),
+        ):
+            ran = in_this_process(
+                monkeypatch, capsys, "prove", site.directory, f"Patient/{proofs.patient}", "--out", tmp_path / "out", *more
+            )
+            assert (ran.code, why in ran.err) == (code, True), ran
+        (site.directory / "address").rename(tmp_path / "address")
+        ran = in_this_process(
+            monkeypatch, capsys, "prove", site.directory, f"Patient/{proofs.patient}", "--out", tmp_path / "out"
+        )
+        assert (ran.code, "name its address with --url" in ran.err) == (4, True)
+    assert not (tmp_path / "out").exists()
+    test_the_token_of_the_command_is_withdrawn(proofs)
+
+
 def test_a_recoverys_signed_report_verifies(proofs: Proofs) -> None:
     """The note in the vault says what was recovered, altered 0, missing 0, and is the one in the node's directory."""
     note = proofs.site.vault / "opd-1-r1" / "recovery.note"

@@ -188,7 +188,7 @@ class Node:
             prove=Prove(read, self.reader),
             disclose=Disclose(
                 host, self.view, self.reader, transact, self.access_log,
-                KnownBy(self.papers.document.encode(), self.papers.roster_note, self.papers.signer),
+                known_by=KnownBy(self.papers.document.encode(), self.papers.roster_note, self.papers.signer),
             ),
             attach=Attach(self.attachments, transact, read, self.reader),
             accounts=Accounts(host, self.view, transact, self.access_log),

@@ -6,7 +6,7 @@ every proof is complete as of its own moment, and the statement stands in the lo
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -37,10 +37,15 @@ from nirantar.interactions.transaction import Purpose
 from nirantar.journal.reader import JournalReader
 from nirantar.store.digest import DigestProof, digest_proven_by, leaf_data
 from nirantar.store.port import View
+from nirantar.tlog.checkpoint import open_checkpoint
 from nirantar.tlog.merkle import inclusion_proof, leaf_hash
 from nirantar.tlog.note import Signer, Verifier
 from nirantar.tlog.proof import LogProof
 from nirantar.tlog.tiles import TileHashReader
+
+CosignedNote = Callable[[str, int], bytes | None]
+"""The newest checkpoint note of a log that covers this entry index and carries witnesses' cosignatures; None where
+there is none. It may wait a little for one."""
 
 DISCLOSURE_TYPE: Final = "NirantarDisclosure"
 DISCLOSURE_ACTION: Final = "disclose"
@@ -80,14 +85,17 @@ class Disclose:
 
     def __init__(
         self, host: Host, view: View, journal: JournalReader, transact: Transact, access_log: AccessLog,
-        known_by: KnownBy,
+        *, known_by: KnownBy, cosigned: CosignedNote = lambda origin, entry_index: None,
     ) -> None:
+        """Without `cosigned`, or where it gives nothing, proofs lead to the newest checkpoint that the log's node
+        signed."""
         self._host = host
         self._view = view
         self._journal = journal
         self._transact = transact
         self._access_log = access_log
         self._known_by = known_by
+        self._cosigned = cosigned
 
     def chart(self, caller: Caller, patient_id: str, reason: str) -> Disclosure:
         """The proof of a patient's whole chart as of now. When it returns, the disclosure is durable in the log and in
@@ -145,23 +153,34 @@ class Disclose:
     def _proven_entries(self, version_ids: Iterable[str]) -> dict[str, bytes]:
         """Each entry's bytes and tlog-proof. Raises NotFound where no signed checkpoint covers one."""
         members: dict[str, bytes] = {}
-        origins = {origin.rpartition("/")[2]: origin for origin in self._journal.origins()}
-        signed = {origin: self._journal.checkpoint(origin) for origin in origins.values()}
         vkeys = self._journal.origins()
-        for each in version_ids:
-            node, entry_index = parse_version_id(each) or ("", 0)
-            origin = origins[node]
-            found = signed[origin]
-            if found is None or found[0].tree_size <= entry_index:
-                raise NotFound(f"No signed checkpoint of {origin} covers entry {entry_index}: verify the journal.")
-            checkpoint, note = found
+        origins = {origin.rpartition("/")[2]: origin for origin in vkeys}
+        named = [(each, *(parse_version_id(each) or ("", 0))) for each in version_ids]
+        newest: dict[str, int] = {}
+        for _, node, entry_index in named:
+            newest[node] = max(newest.get(node, 0), entry_index)
+        notes = {node: self._note(origins[node], entry_index) for node, entry_index in newest.items()}
+        for each, node, entry_index in named:
+            origin, note = origins[node], notes[node]
+            verifier = Verifier.parse(vkeys[origin])
+            tree_size = open_checkpoint(note, verifier).tree_size
             data = self._journal.entry(origin, entry_index)
-            tiles = TileHashReader(checkpoint.tree_size, partial(self._journal.tile, origin))
-            proof = LogProof(entry_index, inclusion_proof(entry_index, checkpoint.tree_size, tiles), note)
-            proof.verify(leaf_hash(data), Verifier.parse(vkeys[origin]))
+            tiles = TileHashReader(tree_size, partial(self._journal.tile, origin))
+            proof = LogProof(entry_index, inclusion_proof(entry_index, tree_size, tiles), note)
+            proof.verify(leaf_hash(data), verifier)
             entry_name, proof_name = entry_names(each)
             members[entry_name], members[proof_name] = data, proof.write()
         return members
+
+    def _note(self, origin: str, entry_index: int) -> bytes:
+        """The checkpoint to which the proofs of a log lead: a cosigned one if there is one that covers the entry."""
+        cosigned = self._cosigned(origin, entry_index)
+        if cosigned is not None:
+            return cosigned
+        signed = self._journal.checkpoint(origin)
+        if signed is None or signed[0].tree_size <= entry_index:
+            raise NotFound(f"No signed checkpoint of {origin} covers entry {entry_index}: verify the journal.")
+        return signed[1]
 
 
 def _entries_of(lines: Iterable[str]) -> list[str]:

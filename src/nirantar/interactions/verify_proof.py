@@ -165,6 +165,10 @@ def _verdict(
     )
 
 
+def _versions(count: int) -> str:
+    return "1 current version" if count == 1 else f"{count} current versions"
+
+
 def _member(file: ProofFile, name: str) -> bytes:
     if name not in file.members:
         raise ProofInvalid(f"The archive has no {name}.")
@@ -261,18 +265,17 @@ def sentences(verdict: ChartVerdict) -> list[str]:
         f"The file is as {verdict.made_by} made it at {verdict.made_at} for {verdict.hospital}: no byte was changed.",
     ]
     said += [
-        f"{count} of the chart's {len(verdict.resources)} current versions were entered in {origin}, whose node signed "
-        f"them in a log of {logs[origin].tree_size} entries."
-        for origin, count in of_logs.items() if count
+        f"The log {origin}, whose node signed it at {logs[origin].tree_size} entries, holds {_versions(count)} of the "
+        "chart, byte for byte." for origin, count in of_logs.items() if count
     ]
     for log in verdict.logs:
         seen = "; ".join(f"{name} at POSIX time {seconds}" for name, seconds in log.witnesses)
         said.append(
             f"Witnesses of the log {log.origin} at {log.tree_size} entries: {seen}."
-            if seen else f"No witness that you named has cosigned the log {log.origin} at this size."
+            if seen else f"The log {log.origin} carries no cosignature of a witness that was named for this check."
         )
     said.append(
-        f"{verdict.subject} is complete as of {verdict.complete_as_of}: its {len(verdict.resources)} versions are all "
+        f"{verdict.subject} is complete as of {verdict.complete_as_of}: {_versions(len(verdict.resources))} is all "
         f"that the view digest {verdict.view_digest} covers, which {verdict.complete_by} stated in its entry "
         f"{verdict.stated_in}."
     )

@@ -15,7 +15,10 @@ from nirantar.host.simulated import SimulatedHost
 from nirantar.interactions.authorize import ROLES, Caller
 from nirantar.interactions.disclose import DISCLOSURE_TYPE
 from nirantar.interactions.operations import update
+from nirantar.interactions.verify_proof import verify_chart_proof
 from nirantar.journal.entry import decode
+from nirantar.tlog.cosignature import Cosigner
+from nirantar.tlog.note import add_signatures
 from proof_files import NEIGHBOUR, OFFICER, PERSON, disclose
 from simulated_site import NODE, ORIGIN, Site, found_site, opened, write
 
@@ -97,3 +100,22 @@ def test_any_zip_program_opens_it(site: Site) -> None:
             "README.txt", "hospital.json", "roster.note", "chart.txt", "chart-path.json", "entries/opd.0.json",
             "entries/opd.0.tlog-proof", "entries/opd.2.json", "entries/opd.2.tlog-proof", "manifest.note",
         ]
+
+
+def test_a_cosigned_checkpoint_is_taken_where_there_is_one(site: Site) -> None:
+    """The proofs lead to the note that the witness cosigned, asked for by the newest entry that it must cover."""
+    witness = Cosigner("witness.test/w", bytes(range(32)))
+    asked: list[tuple[str, int]] = []
+    with opened(site) as node:
+
+        def cosigned(origin: str, entry_index: int) -> bytes:
+            asked.append((origin, entry_index))
+            signed = node.reader.checkpoint(origin)
+            assert signed is not None
+            return add_signatures(signed[1], [witness.cosign(signed[0], 1_763_900_000)])
+
+        node.doors.disclose._cosigned = cosigned
+        data = disclose(node).data
+    assert asked == [(ORIGIN, 2)]
+    (log,) = verify_chart_proof(data, site.identity.authority.verifier, [witness.verifier]).logs
+    assert (log.tree_size, log.witnesses) == (3, (("witness.test/w", 1_763_900_000),))
