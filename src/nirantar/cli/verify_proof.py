@@ -8,6 +8,7 @@ from nirantar.app.proof_checking import check_proof
 from nirantar.cli import terminal
 from nirantar.errors import ProofInvalid
 from nirantar.host.real import RealHost
+from nirantar.limits import CHART_PROOF_BYTES_MAX, NOTE_BYTES_MAX
 from nirantar.tlog.cosignature import CosignatureVerifier
 from nirantar.tlog.note import Verifier
 
@@ -33,8 +34,10 @@ def verify_proof(
     """
     key = None if authority is None else Verifier.parse(authority.strip())
     witnesses = [CosignatureVerifier.parse(each.strip()) for each in witness or ()]
+    # No more than a proof can have, and a little, so that a longer file is seen to be longer.
+    data = RealHost().files.read(file.absolute(), 0, CHART_PROOF_BYTES_MAX + NOTE_BYTES_MAX)
     try:
-        checked = check_proof(RealHost().files.read(file.absolute()), key, witnesses)
+        checked = check_proof(data, key, witnesses)
     except ProofInvalid as reason:
         if not json:
             raise
