@@ -19,6 +19,7 @@ from nirantar import limits
 from nirantar.app.configuration import Configuration, check
 from nirantar.app.founding import name_node, new_signer, publish, read_published, require_empty, write_directory
 from nirantar.app.node import VIEW_FILE, open_view, read_papers
+from nirantar.app.recovery_report import Recovered, write_report
 from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
 from nirantar.continuity.vault_reading import LogReading, Step, read_attachment, read_log
@@ -52,7 +53,8 @@ class RecoveredLog:
 
 @dataclass(slots=True)
 class RecoveryReport:
-    """What recovery did and found. `ok` means: everything that the vault ever promised is here and proven."""
+    """What recovery did and found. `ok` means: everything that the vault ever promised is here and proven. The signed
+    report is in the directory and in all vaults but `vaults_without_report`, each with the reason."""
 
     hospital: str
     node: str
@@ -65,6 +67,7 @@ class RecoveryReport:
     seconds_reading: float
     seconds_folding: float
     ok: bool
+    vaults_without_report: tuple[str, ...] = ()
 
 
 def recover(
@@ -82,7 +85,7 @@ def recover(
     stop_us = None if at is None else parse_time(at)
     published = read_published(vaults, identity)
     document, before = published.document, published.roster
-    started_us = host.monotonic_us()
+    began_us, started_us = host.now_us(), host.monotonic_us()
     settings = Configuration(
         node=node or _new_name(before), vaults=list(vault_uris), durability=durability,
         uhid_system=f"urn:nirantar:{document.slug}:uhid",
@@ -112,7 +115,12 @@ def recover(
     for grant in before.grants:
         findings += _sealed_after_closing(grant, readings[grant.origin])
     grants = founded.roster.by_origin()
-    complete = all(each.proven_size == each.size >= each.promised_size and not each.lost for each in readings.values())
+    complete = not findings and all(
+        each.proven_size == each.size >= each.promised_size and not each.lost for each in readings.values()
+    )
+    lacking = write_report(host, directory, vaults, founded, identity.authority, Recovered(
+        readings, resources, findings, at, complete, began_us, began_us + done_us - started_us
+    ))
     return RecoveryReport(
         hospital=document.name, node=settings.node, origin=document.origin(settings.node),
         vaults=tuple(vault.location for vault in vaults), at=at,
@@ -121,7 +129,8 @@ def recover(
             for origin, each in readings.items()
         ],
         resources=resources, findings=findings, seconds_reading=(read_us - started_us) / 1e6,
-        seconds_folding=(done_us - read_us) / 1e6, ok=complete and not findings,
+        seconds_folding=(done_us - read_us) / 1e6, ok=complete,
+        vaults_without_report=lacking,
     )
 
 
