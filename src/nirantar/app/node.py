@@ -12,7 +12,7 @@ from nirantar import __version__
 from nirantar.app import configuration
 from nirantar.app.configuration import Configuration
 from nirantar.app.founding import FOUNDING_FILE, GENERATION_FILE, NODE_KEY_FILE, ROSTER_FILE, UHID, publish
-from nirantar.app.vaults import open_vault
+from nirantar.app.vaults import open_vaults
 from nirantar.continuity import guard
 from nirantar.continuity.digests import AccessDigests, journalled
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
@@ -149,7 +149,7 @@ class Node:
         lost = self._lost_entries()
         if lost is None:
             self._bring_view_forward(progress)
-        self.vaults = tuple(open_vault(host, uri) for uri in settings.vaults)
+        self.vaults = open_vaults(host, settings, directory)
         self.sequencer = Sequencer(host, self.journal, self.view)
         self.attachments = Attachments(host, directory / ATTACHMENTS_DIRECTORY)
         self.sealer = Sealer(

@@ -41,7 +41,8 @@ def init(
     node
         This node's name: lower-case letters, digits, hyphens. It can never be changed.
     vault
-        Where sealed copies go: `file:///absolute/path`. May be repeated.
+        Where sealed copies go: `file:///absolute/path`, or `s3://BUCKET/PREFIX?endpoint=https://HOST&region=NAME`. May
+        be repeated.
     identity_out
         Where to write the recovery identity; by default `<directory>.recovery-identity` beside the node.
     durability
@@ -63,7 +64,9 @@ def init(
     founded, identity = found_hospital(host, hospital, node, vaults=vault, durability=durability)
     # What can be refused is refused before anything is written: a vault that was begun can never be begun again.
     for uri in vault:
-        require_no_hospital(open_vault(host, uri))
+        place = open_vault(host, uri)
+        require_no_hospital(place)
+        place.require_protection()
     host.files.make_directory(directory)
     host.files.make_directory(identity_path.parent)
     vaults = [open_vault(host, uri, create=True) for uri in vault]

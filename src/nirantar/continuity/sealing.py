@@ -162,8 +162,10 @@ class Sealer:
         follower.oldest_waiting_us = None
 
     def _meet(self, follower: _Follower) -> None:
-        """The first contact: leave the papers, and learn whether the vault knows more of our log than we do."""
+        """The first contact: see that it protects what it will be given, leave the papers, and learn whether the vault
+        knows more of our log than we do."""
         self._heed_closing(follower)
+        follower.vault.require_protection()
         self._publish(follower.vault)
         verifier = Verifier.parse(self._reader.origins()[self._own_origin])
         why = guard.rolled_back(self._own_origin, self._reader, (VaultWitness(follower.vault, verifier),))
