@@ -7,6 +7,7 @@ when a URI asks for it.
 from __future__ import annotations
 
 import stat
+from collections.abc import Sequence
 from configparser import ConfigParser
 from configparser import Error as NotIni
 from importlib import import_module
@@ -56,6 +57,13 @@ def open_vaults(host: Host, settings: Configuration, home: Path) -> tuple[Vault,
 def retention_of(settings: Configuration) -> Retention:
     """How long a node's settings have its vaults lock what they are given."""
     return Retention(settings.retain_days, settings.retain_lower_levels_days)
+
+
+def credentials_note(directory: Path, uris: Sequence[str]) -> str | None:
+    """What an operator must be told who made a node with the environment's credentials; None where it needs none."""
+    if not any(_scheme(uri) == "s3" for uri in uris):
+        return None
+    return f"Give nirantar serve the S3 credentials, too: in its environment or in {directory / S3_CREDENTIALS_FILE}"
 
 
 def require_apart(directory: Path, uri: str) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from nirantar.app.founding import found_hospital, publish, require_empty, require_no_hospital, write_directory
 from nirantar.app.service import systemd_unit
-from nirantar.app.vaults import open_vault, require_apart
+from nirantar.app.vaults import credentials_note, open_vault, require_apart
 from nirantar.cli import terminal
 from nirantar.errors import SetupError
 from nirantar.host.real import RealHost
@@ -91,6 +91,8 @@ def init(
     for each in vaults:
         if each.warning:
             terminal.caution(f"Vault {each.location} is {each.warning}.")
+    if note := credentials_note(directory, vault):
+        terminal.note(note)
     terminal.print_facts("Next", [
         ("1", f"nirantar staff {directory} LOGIN --role it-security --name NAME     the first account"),
         ("2", f"nirantar serve {directory}"),

@@ -6,6 +6,7 @@ long, so a start or a page is held up once and not by every question.
 
 from __future__ import annotations
 
+from contextlib import closing
 from threading import Event
 from typing import Any, Final
 
@@ -130,7 +131,8 @@ class S3Requests:
         """A body within limits.S3_BODY_SECONDS_MAX, however slowly it drips."""
         deadline_us = self._host.monotonic_us() + int(limits.S3_BODY_SECONDS_MAX * 1e6)
         pieces = []
-        with answer["Body"] as body:
+        # Not `with body`: that gives the connection's own stream, which takes an early end for the end.
+        with closing(answer["Body"]) as body:
             while piece := body.read(_PIECE_BYTES):
                 pieces.append(piece)
                 if self._host.monotonic_us() > deadline_us:

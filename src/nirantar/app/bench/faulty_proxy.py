@@ -35,16 +35,18 @@ class Fault(Enum):
     SHORTEN = "half of a body comes as if it were all of it"
     HANG = "no answer, until the fault is over"
     STALE = "listings are answered as they last were before the fault"
+    CLAIM = "what the server refuses is answered as done"
 
 
 @dataclass(slots=True)
 class FaultyProxy:
-    """A running proxy. `fault` and `delay_seconds` may be changed at any time; `requests` counts what came, by method
-    and what is asked for."""
+    """A running proxy. `fault` and `delay_seconds` may be changed at any time; `matching` confines the fault to
+    requests whose line holds it. `requests` are the lines that came."""
 
     port: int
     upstream_port: int
     delay_seconds: float = 0.0
+    matching: str = ""
     requests: list[str] = field(default_factory=list)
     _fault: Fault = Fault.NONE
     _over: Event = field(default_factory=Event)
@@ -69,8 +71,9 @@ class FaultyProxy:
     def answer(self, asked: _Request) -> None:
         """Treat one request as `fault` says."""
         body = asked.rfile.read(int(asked.headers.get("Content-Length", 0)))
-        fault, over = self._fault, self._over
-        self.requests.append(f"{asked.command} {asked.path}")
+        line = f"{asked.command} {asked.path}"
+        self.requests.append(line)
+        fault, over = self._fault if self.matching in line else Fault.NONE, self._over
         sleep(self.delay_seconds)
         if fault is Fault.HANG:
             over.wait()
@@ -100,6 +103,8 @@ class FaultyProxy:
             asked.reply(status, headers, found[: len(found) // 2])
         elif fault is Fault.TRUNCATE and status < 300:
             asked.reply(status, headers, found, cut=len(found) // 2)
+        elif fault is Fault.CLAIM and status == 403:
+            asked.reply(204, [], b"")
         else:
             asked.reply(status, headers, found)
 
