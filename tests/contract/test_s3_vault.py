@@ -114,6 +114,24 @@ def test_whoever_was_first_with_something_else_has_not_taken_an_attachments_plac
     assert vault_at(store, BUCKET, prefix).get(segment_key()) == b"squatter"
 
 
+def test_a_key_that_somebody_took_before_the_node_is_still_the_nodes(store: ObjectStore, prefix: str) -> None:
+    """Where a key tells what belongs under it, the node stores that behind what does not, locked, and is sure only when
+    readers see it; what does not belong there either is refused, and so is anything under a key that tells nothing."""
+    client, vault = store.client(store.node), vault_at(store, BUCKET, prefix)
+    data = b"sealed scan"
+    key, tile = f"opd-1/attachment/{sha256(data).hexdigest()}", "opd-1/tile/0/000"
+    for each in (key, tile):
+        put_over(client, BUCKET, f"{prefix}/{each}", b"squatter")
+    with pytest.raises(Conflict):
+        vault.put_new(key, b"not that either")
+    vault.put_new(key, data)
+    assert vault.get(key) == data
+    assert vault_at(store, BUCKET, prefix).get(key) == data
+    assert client.head_object(Bucket=BUCKET, Key=f"{prefix}/{key}")["ObjectLockMode"] == "COMPLIANCE"
+    with pytest.raises(Conflict):
+        vault.put_new(tile, b"a tile")
+
+
 def test_each_object_is_locked_for_its_kind(store: ObjectStore, prefix: str) -> None:
     """In compliance mode, until the days that the settings say; and the administrator himself cannot end that."""
     host, client = RealHost(), store.client()

@@ -50,8 +50,8 @@ node = {node}
 # s3://BUCKET/PREFIX?endpoint=https://HOST&region=NAME is a bucket with Object Lock: see docs/how-to/vault-on-s3.md.
 vaults = {vaults}
 
-# How many days an S3 vault locks what it is given, and segments that are merged into day segments. A lock can never be
-# shortened, by anybody.
+# How many days an S3 vault locks what it is given, and segments that are merged into higher levels. A lock can never
+# be shortened, by anybody.
 retain_days = {retain_days}
 retain_lower_levels_days = {retain_lower_levels_days}
 

@@ -94,7 +94,9 @@ def recover(
             host, vaults, identity, directory, before, signer, stop_us=stop_us, progress=reading
         )
         after = Roster(before.slug, before.serial, tuple(_revoke(each, readings, stops) for each in before.grants))
-        founded = name_node(document, after, identity.authority, settings, signer)
+        founded = name_node(
+            document, after, identity.authority, settings, signer, serials_taken=published.serials
+        )
         for vault in vaults:
             publish(vault, document, founded.roster, founded.roster_note)
     except BaseException:

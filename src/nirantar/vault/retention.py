@@ -1,6 +1,6 @@
 """How long a vault that enforces it keeps each object from everybody, its own administrator included.
 
-Segments of the lower levels are merged into day segments and may go after that; everything else is what recovery
+Segments of the lower levels are merged into higher ones and may go after that; everything else is what recovery
 starts from and stays for years. The days are counted from the moment of storing.
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from nirantar.errors import ConfigInvalid
+from nirantar.vault.keys import LEVELS
 from nirantar.vault.retention import DAY_US, Retention
 
 
@@ -13,17 +14,15 @@ from nirantar.vault.retention import DAY_US, Retention
     [
         ("hospital.json", 1_100),
         ("roster/00000001.note", 1_100),
-        ("opd-1/live/000000000000-3.segment", 90),
-        ("opd-1/minute/000000000000-3.segment", 90),
-        ("opd-1/hour/000000000000-3.segment", 90),
-        ("opd-1/day/000000000000-3.segment", 1_100),
+        *((f"opd-1/{level}/000000000000-3.segment", 90) for level in LEVELS[:-1]),
+        (f"opd-1/{LEVELS[-1]}/000000000000-3.segment", 1_100),
         ("opd-1/tile/0/000", 1_100),
         ("opd-1/attachment/" + "a" * 64, 1_100),
         ("something/new", 1_100),
     ],
 )
 def test_only_what_is_merged_is_kept_shorter(key: str, days: int) -> None:
-    """Segments below the day level have their own days; everything else, known or not, has the long ones."""
+    """Segments below the highest level have their own days; everything else, known or not, has the long ones."""
     assert Retention().until_us(key, 5) == 5 + days * DAY_US
 
 
