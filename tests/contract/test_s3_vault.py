@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +25,7 @@ from nirantar.vault.s3_address import S3Address
 from s3_at_hand import put_over, vault_at
 
 BUCKET = "locked"
+HOW_TO = Path(__file__).resolve().parents[2] / "docs/how-to/vault-on-s3.md"
 _prefixes = itertools.count()
 
 
@@ -216,6 +221,60 @@ def test_credentials_that_could_undo_the_protection_are_refused_with_each_right(
     with pytest.raises(SetupError) as again:
         vault.require_protection()
     assert again.value is refusal.value
+
+
+def documented(name: str, bucket: str, login: str) -> dict[str, Any]:
+    """A policy of the how-to, for a bucket and a login of the test's server."""
+    found = re.search(rf"```json {name}\n(.*?)```", HOW_TO.read_text(encoding="utf-8"), re.DOTALL)
+    assert found is not None
+    text = found[1].replace("BUCKET", bucket).replace("PREFIX", "live").replace('"MAX"', '"1200"')
+    policy: dict[str, Any] = json.loads(text)
+    for statement in policy["Statement"]:
+        statement["Principal"] = {"AWS": f"arn:aws:iam::000000000000:user/{login}"}
+    return policy
+
+
+def test_the_documented_node_policy_is_enough_and_not_too_much(store: ObjectStore) -> None:
+    """A login with nothing else passes the examination, stores, reads and lists below its prefix and nowhere else."""
+    store.make_bucket("by-the-book", denied=())
+    policy = documented("node-policy", "by-the-book", "guest")
+    store.client().put_bucket_policy(Bucket="by-the-book", Policy=json.dumps(policy))
+    vault = vault_at(store, "by-the-book", "live", login=store.guest)
+    vault.require_protection()
+    vault.put_new("hospital.json", b"x")
+    assert (vault.get("hospital.json"), list(vault.list(""))) == (b"x", ["hospital.json"])
+    with pytest.raises(VaultUnavailable, match="have no right to it"):
+        vault_at(store, "by-the-book", "elsewhere", login=store.guest).put_new("hospital.json", b"x")
+
+
+def test_the_documented_bucket_policy_takes_away_what_a_login_has_too_much(store: ObjectStore) -> None:
+    """The test server's plain "write" could delete; with the policy on the bucket it passes."""
+    store.make_bucket("shielded", denied=())
+    policy = documented("bucket-policy", "shielded", "node")
+    store.client().put_bucket_policy(Bucket="shielded", Policy=json.dumps(policy))
+    vault_at(store, "shielded", "live").require_protection()
+
+
+def test_the_documented_reader_policy_reads_and_nothing_else(store: ObjectStore) -> None:
+    """Enough to verify a vault; storing is refused."""
+    store.make_bucket("for-readers", denied=())
+    policy = documented("reader-policy", "for-readers", "guest")
+    store.client().put_bucket_policy(Bucket="for-readers", Policy=json.dumps(policy))
+    put_over(store.client(), "for-readers", "live/a/b", b"x")
+    vault = vault_at(store, "for-readers", "live", login=store.guest)
+    assert (list(vault.list("")), vault.get("a/b")) == (["a/b"], b"x")
+    with pytest.raises(VaultUnavailable, match="have no right to it"):
+        vault.put_new("a/c", b"x")
+
+
+def test_a_buckets_default_lock_does_not_confuse_the_examination(store: ObjectStore) -> None:
+    """An operator may have set one: whether these credentials could delete is told all the same."""
+    store.make_bucket("with-default", denied=[each for each in NOT_FOR_A_NODE if each != "s3:DeleteObjectVersion"])
+    store.client().put_object_lock_configuration(Bucket="with-default", ObjectLockConfiguration={
+        "ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "COMPLIANCE", "Days": 30}},
+    })
+    with pytest.raises(SetupError, match=r"s3:DeleteObjectVersion\."):
+        vault_at(store, "with-default").require_protection()
 
 
 def test_an_operators_lifecycle_survives_the_examination(store: ObjectStore) -> None:

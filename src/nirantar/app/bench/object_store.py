@@ -35,9 +35,11 @@ NOT_FOR_A_NODE: Final = (
 """What a node must not do, and this server's plain "Write" would let it."""
 _PROGRAM: Final = "weed"
 _ROLES: Final = ("master", "volume", "filer", "s3")
-_NODE_ACTIONS: Final = (
-    "Read", "Write", "List", "GetObjectRetention", "PutObjectRetention", "GetBucketObjectLockConfiguration",
-)
+_ACTIONS: Final = {
+    "administrator": ("Admin",),
+    "node": ("Read", "Write", "List", "GetObjectRetention", "PutObjectRetention", "GetBucketObjectLockConfiguration"),
+    "guest": (),
+}
 _VOLUME_MEGABYTES: Final = 64
 _VOLUMES_MAX: Final = 40
 
@@ -64,12 +66,13 @@ class Login:
 @dataclass(frozen=True, slots=True)
 class ObjectStore:
     """The running server. `administrator` may do everything; `node` only what a node needs, once `make_bucket` has
-    laid its policy on a bucket."""
+    laid its policy on a bucket; `guest` what a bucket's policy grants it."""
 
     process: subprocess.Popen[bytes]
     port: int
     administrator: Login
     node: Login
+    guest: Login
 
     @property
     def endpoint(self) -> str:
@@ -112,7 +115,7 @@ def object_store() -> Iterator[ObjectStore]:
     """
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="nirantar-s3-")))
-        logins = [Login(name, secrets.token_hex(10), secrets.token_hex(20)) for name in ("administrator", "node")]
+        logins = [Login(name, secrets.token_hex(10), secrets.token_hex(20)) for name in _ACTIONS]
         settings = directory / "s3.json"
         settings.touch(mode=0o600)
         settings.write_text(json.dumps(_identities(logins)))
@@ -146,10 +149,9 @@ def _command(program: str, directory: Path, settings: Path, ports: Mapping[str, 
 
 
 def _identities(logins: Sequence[Login]) -> dict[str, Any]:
-    actions = {"administrator": ["Admin"], "node": _NODE_ACTIONS}
     return {"identities": [
         {
-            "name": login.name, "actions": actions[login.name],
+            "name": login.name, "actions": _ACTIONS[login.name],
             "credentials": [{"accessKey": login.access_key, "secretKey": login.secret_key}],
         }
         for login in logins
