@@ -214,6 +214,8 @@ class S3Vault:
             if exactly and marker[0] != prefix:
                 return
             parameters["KeyMarker"] = marker[0]
+            # A flood of versions is gone through in whole pages.
+            parameters.pop("MaxKeys", None)
             parameters.pop("VersionIdMarker", None)
             if marker[1]:
                 parameters["VersionIdMarker"] = marker[1]

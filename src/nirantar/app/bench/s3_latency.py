@@ -37,7 +37,7 @@ def s3_latency(ground: Ground) -> Iterator[Figure]:
         "Each round asks for the founding document, for newer rosters, and stores: three requests one after the other; "
         "who comes during a round waits for the next.",
         f"{len(taken)} registrations; p50 {middle:.1f} ms; {asked} requests with start and examination",
-        (compared(late, "one locked PUT of that size without the 30 ms, p99", alone),), less_is_better=True,
+        (compared(late, "one PUT of that size without the 30 ms, p99", alone),), less_is_better=True,
     )
 
 
