@@ -82,14 +82,14 @@ class _Examination:
             lock = self._ask("get_object_lock_configuration")
         except Refused as refusal:
             if refusal.status == 403 or refusal.code == "NoSuchBucket":
-                raise self.requests.failed("its lock's configuration", refusal) from None
+                raise self.requests.failed("reading its lock", refusal) from None
             raise self._unfit("its bucket has no Object Lock. Make a bucket with Object Lock enabled") from None
         if lock.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") != "Enabled":
             raise self._unfit("its bucket has no Object Lock. Make a bucket with Object Lock enabled")
         try:
             versioning = self._ask("get_bucket_versioning")
         except Refused as refusal:
-            raise self.requests.failed("its versioning", refusal) from None
+            raise self.requests.failed("reading its versioning", refusal) from None
         if versioning.get("Status") != "Enabled":
             raise self._unfit("its bucket keeps no versions. Enable versioning")
 
@@ -143,7 +143,7 @@ class _Examination:
         return True
 
     def _ask(self, operation: str, **parameters: Any) -> Any:
-        answer = self.requests.call(operation, "its examination", **parameters)
+        answer = self.requests.call(operation, "examining", **parameters)
         said = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
         if said is not None:
             self.now = parsedate_to_datetime(said)
