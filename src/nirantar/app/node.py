@@ -13,7 +13,7 @@ from nirantar.app import configuration
 from nirantar.app.configuration import Configuration
 from nirantar.app.founding import FOUNDING_FILE, GENERATION_FILE, NODE_KEY_FILE, ROSTER_FILE, UHID, publish
 from nirantar.app.preparing import PreparingProcess
-from nirantar.app.vaults import open_vault
+from nirantar.app.vaults import open_vaults
 from nirantar.continuity import guard
 from nirantar.continuity.alarm import Alarms
 from nirantar.continuity.digests import AccessDigests, journalled
@@ -154,7 +154,7 @@ class Node:
         lost = self._lost_entries()
         if lost is None:
             self._bring_view_forward(progress)
-        self.vaults = tuple(open_vault(host, uri) for uri in settings.vaults)
+        self.vaults = open_vaults(host, settings, directory)
         preparation = None if host.exclusive_databases else PreparingProcess()
         self.sequencer = Sequencer(host, self.journal, self.view, preparation)
         self.attachments = Attachments(host, directory / ATTACHMENTS_DIRECTORY)

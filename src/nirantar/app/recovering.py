@@ -99,7 +99,9 @@ def recover(
         )
         after = Roster(before.slug, before.serial, tuple(_revoke(each, readings, stops) for each in before.grants))
         settings = msgspec.structs.replace(settings, uhid_system=_number_system(host, directory, before, settings))
-        founded = name_node(document, after, identity.authority, settings, signer)
+        founded = name_node(
+            document, after, identity.authority, settings, signer, serials_taken=published.serials
+        )
         for vault in vaults:
             publish(vault, document, founded.roster, founded.roster_note)
     except BaseException:

@@ -162,8 +162,10 @@ class Sealer:
         follower.oldest_waiting_us = None
 
     def _meet(self, follower: _Follower) -> None:
-        """The first contact: leave the papers, and learn whether the vault knows more of our log than we do."""
+        """The first contact: see that it protects what it will be given, leave the papers, and learn whether the vault
+        knows more of our log than we do."""
         self._heed_closing(follower)
+        follower.vault.require_protection()
         self._publish(follower.vault)
         verifier = Verifier.parse(self._reader.origins()[self._own_origin])
         why = guard.rolled_back(self._own_origin, self._reader, (VaultWitness(follower.vault, verifier),))
@@ -226,7 +228,7 @@ class Sealer:
                     follower.lacks = str(damage)
                     continue
                 follower.vault.put_new(str(AttachmentKey(node, attachment.sha256)), sealed)
-        self._store_tiles(follower.vault, origin, node, first, first + count)
+        self._store_tiles(follower, origin, node, first, first + count)
         try:
             follower.vault.put_new(str(key), data)
         except Conflict:
@@ -236,12 +238,17 @@ class Sealer:
         follower.confirmed[origin] = first + count
         return True
 
-    def _store_tiles(self, vault: Vault, origin: str, node: str, old_size: int, new_size: int) -> None:
-        """Full tiles only: everything in a vault is immutable."""
+    def _store_tiles(self, follower: _Follower, origin: str, node: str, old_size: int, new_size: int) -> None:
+        """Full tiles only: everything in a vault is immutable. One whose key somebody took before is lacking: the log
+        goes on without it, since only gaps are bridged by tiles."""
         level, old, new = 0, old_size // TILE_WIDTH, new_size // TILE_WIDTH
         while new > old:
             for number in range(old, new):
-                vault.put_new(str(TileKey(node, level, number)), self._reader.tile(origin, level, number, TILE_WIDTH))
+                tile = self._reader.tile(origin, level, number, TILE_WIDTH)
+                try:
+                    follower.vault.put_new(str(TileKey(node, level, number)), tile)
+                except Conflict as taken:
+                    follower.lacks = str(taken)
             level, old, new = level + 1, old // TILE_WIDTH, new // TILE_WIDTH
 
     def _answer_waiting(self) -> None:
