@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "import": "Import FHIR transaction Bundles and resources.",
     "doctor": "Is everything about a node as it should be?",
     "verify": "Is everything in a node or a vault there, unchanged, and provably so?",
+    "custody": "Print, try, split, join and change the recovery identity.",
     "recover": "Build the hospital again from a vault and the recovery identity.",
     "salvage": "What an old disk still holds beyond the vault.",
     "drill": "Attack a scratch hospital in the middle of its work, and measure every promise.",

@@ -29,7 +29,8 @@ class VaultStatus:
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """What every page and `/health` may say of the node; nothing in it is about a patient."""
+    """What every page and `/health` may say of the node; nothing in it is about a patient. `red` are sentences on what
+    somebody must do before the hospital is safe, though the node serves."""
 
     hospital: str
     node: str
@@ -41,6 +42,7 @@ class NodeStatus:
     read_only: str | None
     recovered_from: tuple[str, ...]
     started_at_us: int
+    red: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
