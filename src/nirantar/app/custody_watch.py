@@ -19,7 +19,7 @@ from nirantar.tlog.note import Verifier
 from nirantar.vault.keys import CustodyKey
 from nirantar.vault.port import Vault
 
-ADVICE: Final = "Only then is it known that it opens the vault: nirantar custody check."
+ADVICE: Final = "Until somebody has, nobody knows that it opens the vault: nirantar custody check."
 
 
 class CustodyWatch:
