@@ -14,6 +14,7 @@ from nirantar.app import configuration
 from nirantar.app.configuration import Configuration
 from nirantar.app.custody_watch import CustodyWatch, authority_in_force
 from nirantar.app.founding import CUSTODY_FILE, FOUNDING_FILE, GENERATION_FILE, NODE_KEY_FILE, ROSTER_FILE, UHID
+from nirantar.app.preparing import PreparingProcess
 from nirantar.app.strays import require_no_identity
 from nirantar.app.vaults import open_vault
 from nirantar.continuity import guard
@@ -178,7 +179,8 @@ class Node:
         self.custody = CustodyWatch(
             host, directory, papers.document, papers.custody, papers.roster, papers.roster_note
         )
-        self.sequencer = Sequencer(host, self.journal, self.view)
+        preparation = None if host.exclusive_databases else PreparingProcess()
+        self.sequencer = Sequencer(host, self.journal, self.view, preparation)
         self.attachments = Attachments(host, directory / ATTACHMENTS_DIRECTORY)
         self.sealer = Sealer(
             host, self.reader, self.attachments, origin, self.vaults, self.custody.recipients,

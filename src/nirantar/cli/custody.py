@@ -193,8 +193,9 @@ def combine(*files: Path, out: Path, hospital: str = "", json: bool = False) -> 
 def rotate(*, identity: Path, out: Path, vault: list[str], json: bool = False) -> None:
     """Put a new recovery identity in the old one's place: both its keys are new, for everything sealed from now on.
 
-    Nodes take it within a minute of work, or when they start. The new one opens what was sealed before, too, so there is one thing to keep. But
-    what the old one could open, it opens for ever: whoever has a copy of it and of the vault as it was reads that.
+    Nodes take it within a minute of work, or when they start. The new one opens what was sealed before, too: there is
+    one thing to keep. But what the old one could open, it opens for ever: whoever has a copy of it and of the vault
+    reads that.
 
     Parameters
     ----------
@@ -226,7 +227,8 @@ def rotate(*, identity: Path, out: Path, vault: list[str], json: bool = False) -
 def rehearsal_identity(*, identity: Path, out: Path, vault: list[str], json: bool = False) -> None:
     """Make a rehearsal identity for the isolated machine that rehearses recovery; it replaces an earlier one.
 
-    Nodes seal everything to it too, within a minute of work or when they start. It opens that and nothing older, and cannot name nodes.
+    Nodes seal everything to it too, within a minute of work or when they start. It opens that and nothing older, and
+    cannot name nodes.
 
     Parameters
     ----------
