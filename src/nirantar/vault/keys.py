@@ -6,6 +6,8 @@
     <node>/live/<first, 12 digits>-<count>.segment  entries `first` .. `first + count - 1`, sealed within a second
     <node>/tile/<L>/<N>                             a full hash tile of the node's log (C2SP tlog-tiles paths)
     <node>/attachment/<SHA-256 of the ciphertext>   a scan or document, encrypted
+    <node>/alarm/<microseconds, 16 digits>-<n>.json another process changed the node's files: what, and when
+    <node>/recovery.note                            what the recovery that made the node did and found, signed
 
 `live` is the first level of merging; `minute`, `hour` and `day` will stand in its place for merged segments. Keys of
 one level sort by first index. Two segments of a level may overlap: a node that died between storing a segment and
@@ -35,6 +37,8 @@ _SEGMENT: Final = re.compile(
 )
 _TILE: Final = re.compile(rf"{_NODE}/tile/(?P<level>0|[1-9]|[1-5][0-9]|6[0-3])/(?P<number>(?:x[0-9]{{3}}/)*[0-9]{{3}})")
 _ATTACHMENT: Final = re.compile(rf"{_NODE}/attachment/(?P<digest>[0-9a-f]{{64}})")
+_ALARM: Final = re.compile(rf"{_NODE}/alarm/(?P<at>[0-9]{{16}})-(?P<number>0|[1-9][0-9]{{0,3}})\.json")
+_RECOVERY: Final = re.compile(rf"{_NODE}/recovery\.note")
 _ROSTER: Final = re.compile(r"roster/(?P<serial>[0-9]{8})\.note")
 _CUSTODY: Final = re.compile(r"custody/(?P<serial>[0-9]{8})\.note")
 
@@ -105,7 +109,30 @@ class CustodyKey:
         return f"custody/{self.serial:08d}.note"
 
 
-VaultKey = SegmentKey | TileKey | AttachmentKey | RosterKey | CustodyKey
+@dataclass(frozen=True, slots=True, order=True)
+class RecoveryKey:
+    """The signed report of the recovery that made `node`."""
+
+    node: str
+
+    def __str__(self) -> str:
+        return f"{self.node}/recovery.note"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class AlarmKey:
+    """The `number`-th alarm of `node` since its start, about what was first seen at `at_us` (microseconds since 1970
+    UTC)."""
+
+    node: str
+    at_us: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.node}/alarm/{self.at_us:016d}-{self.number}.json"
+
+
+VaultKey = SegmentKey | TileKey | AttachmentKey | RosterKey | CustodyKey | RecoveryKey | AlarmKey
 
 
 def segments_prefix(node: str, *, level: str = "live") -> str:
@@ -128,6 +155,10 @@ def parse(key: str) -> VaultKey | None:
         return tile if str(tile) == key else None
     if found := _ATTACHMENT.fullmatch(key):
         return AttachmentKey(found["node"], found["digest"])
+    if found := _ALARM.fullmatch(key):
+        return AlarmKey(found["node"], int(found["at"]), int(found["number"]))
+    if found := _RECOVERY.fullmatch(key):
+        return RecoveryKey(found["node"])
     if found := _ROSTER.fullmatch(key):
         return RosterKey(int(found["serial"]))
     if found := _CUSTODY.fullmatch(key):
