@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import Ran, in_this_process, nirantar
+from commands import Ran, in_this_process, nirantar, read_sheet_back
 
 from nirantar.cli.__main__ import COMMANDS
 from nirantar.vault.keys import HOSPITAL_KEY
@@ -30,6 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("two")
     for name, vault in (("node", "vault"), ("other", "other-vault")):
         nirantar("init", place / name, "--hospital", f"{name} Hospital", "--node", "opd", "--vault", (place / vault).as_uri())
+        read_sheet_back(place / f"{name}.recovery-identity", (place / vault).as_uri())
     return place
 
 

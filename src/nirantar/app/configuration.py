@@ -115,7 +115,9 @@ def check_node_name(name: str) -> None:
             "in lower case."
         )
     if name in NODE_NAMES_RESERVED:
-        raise ConfigInvalid(f"{name} is a directory of every vault and cannot name a node.")
+        raise ConfigInvalid(
+            f"{name} cannot name a node: it is a directory of every vault, or the name of the hospital's own key."
+        )
 
 
 def _toml(value: object) -> str:

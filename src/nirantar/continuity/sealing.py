@@ -48,19 +48,20 @@ class Sealer:
 
     `publish` puts the hospital's papers into a vault that is met for the first time. `stop_writing` is told why when a
     vault that could not be asked at start turns out to know more of the node's log than the node (invariant 12), or
-    when `closed` says that a recovery has taken the node's place.
+    when `closed` says that a recovery has taken the node's place. `recipients` is asked for every segment: a rotation
+    changes it while the node runs.
     """
 
     def __init__(
         self, host: Host, reader: JournalReader, attachments: Attachments, own_origin: str, vaults: Sequence[Vault],
-        recipients: Sequence[str], *, publish: Callable[[Vault], None],
+        recipients: Callable[[], Sequence[str]], *, publish: Callable[[Vault], None],
         closed: Callable[[Vault], str | None], stop_writing: Callable[[str], None],
     ) -> None:
         self._host = host
         self._reader = reader
         self._attachments = attachments
         self._own_origin = own_origin
-        self._recipients = tuple(recipients)
+        self._recipients = recipients
         self._publish = publish
         self._closed = closed
         self._stop_writing = stop_writing
@@ -217,7 +218,7 @@ class Sealer:
             return False
         count = entries_that_fit(map(len, entries))
         key = SegmentKey(node, "live", first, count)
-        data = encode_segment(origin, first, entries[:count], leaves[:count], note, self._recipients)
+        data = encode_segment(origin, first, entries[:count], leaves[:count], note, self._recipients())
         # Attachments and tiles first: a segment in a vault means that everything it refers to is there, too.
         for position, entry in enumerate(entries[:count]):
             for attachment in attachments_in(entry, origin, first + position):
