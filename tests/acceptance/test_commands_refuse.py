@@ -12,6 +12,8 @@ import pytest
 from commands import Ran, in_this_process, nirantar, read_sheet_back
 
 from nirantar.cli.__main__ import COMMANDS
+from nirantar.continuity import guard
+from nirantar.host.real import RealHost
 from nirantar.vault.keys import HOSPITAL_KEY
 from serving_node import found_site, serving
 
@@ -39,6 +41,8 @@ def place(made: Path, tmp_path: Path) -> Path:
     """A copy to spoil, together with an empty vault and files that are nothing."""
     shutil.copytree(made, tmp_path / "here", copy_function=shutil.copy)
     here = tmp_path / "here"
+    for name in ("node", "other"):
+        guard.bind(RealHost(), here / name / "generation.json")
     (here / "empty-vault").mkdir()
     (here / "file").write_text("x")
     (here / "directory").mkdir()
