@@ -41,8 +41,8 @@ def place(made: Path, tmp_path: Path) -> Path:
     """A copy to spoil, together with an empty vault and files that are nothing."""
     shutil.copytree(made, tmp_path / "here", copy_function=shutil.copy)
     here = tmp_path / "here"
-    for name in ("node", "other"):
-        guard.bind(RealHost(), here / name / "generation.json")
+    # `other` may write here; `node` stays a copy.
+    guard.bind(RealHost(), here / "other" / "generation.json")
     (here / "empty-vault").mkdir()
     (here / "file").write_text("x")
     (here / "directory").mkdir()
