@@ -30,11 +30,6 @@ SHIPPED_FOR_TESTS: Final = frozenset({"nirantar.host.simulated", "nirantar.store
 PARTS_OF_A_FORMAT: Final = {
     "nirantar.tlog.cosignature": "witnesses sign with it: readers of our checkpoints check it, a keeper makes it",
     "nirantar.tlog.entry_bundle": "C2SP's form of published entries, which a monitor of our tiles reads",
-    **dict.fromkeys(
-        ("nirantar.vault.snapshots", "nirantar.vault.manifests", "nirantar.vault.packs", "nirantar.vault.page_map",
-         "nirantar.vault.snapshot_writing"),
-        "the reading side of snapshots: their writer follows",
-    ),
     "nirantar.fold.ownership": "who owns what, as data: the leases and desks that ask it are to come",
 }
 """Complete and tested, but asked by no command yet, each with the reason to keep it. One that is reached leaves here."""
