@@ -74,6 +74,12 @@ class Snapshotter:
         self._trouble: str | None = None
         self._thread: Thread | None = None
         self._due_us = 0
+        self._longest_pause_us = 0
+
+    @property
+    def longest_pause_us(self) -> int:
+        """The longest time in microseconds for which the last snapshot, or attempt, held the writer up."""
+        return self._longest_pause_us
 
     @property
     def last(self) -> LastSnapshot | None:
@@ -205,11 +211,12 @@ class Snapshotter:
         if base is not None and (self._store.wants_full or not self._taker.may_build_on(base)):
             base = None
         serial = self._next_serial()
+        self._longest_pause_us = 0
         frozen = self._view.freezing()
         kept = False
         try:
             self._settle()
-            self._between(frozen.freeze).result(limits.WRITE_WAIT_SECONDS_MAX)
+            self._while_writers_wait(frozen.freeze)
             last = self._taker.take(frozen, base, serial)
             kept = True
         finally:
@@ -223,7 +230,7 @@ class Snapshotter:
 
     def _let_go(self, frozen: FrozenView) -> None:
         with suppress(ReadOnly, Overloaded):
-            self._between(lambda: frozen.close(kept=False)).result(limits.WRITE_WAIT_SECONDS_MAX)
+            self._while_writers_wait(lambda: frozen.close(kept=False))
             return
         # The writer is stopping: nothing has to be remembered for the next snapshot, which begins with a comparison.
         frozen.close(kept=True)
@@ -232,8 +239,8 @@ class Snapshotter:
         """Bring the digest nearly up to date in small steps, each as short as a batch, with as long a pause after."""
         for _ in range(limits.SNAPSHOT_SETTLE_ROUNDS_MAX):
             started_us = self._host.monotonic_us()
-            work = self._between(lambda: self._view.settle_some(limits.SNAPSHOT_SETTLED_AT_ONCE))
-            if work.result(limits.WRITE_WAIT_SECONDS_MAX) <= limits.SNAPSHOT_SETTLED_AT_ONCE:
+            left = self._while_writers_wait(lambda: self._view.settle_some(limits.SNAPSHOT_SETTLED_AT_ONCE))
+            if left <= limits.SNAPSHOT_SETTLED_AT_ONCE:
                 return
             self._stopping.wait((self._host.monotonic_us() - started_us) / 1e6)
             self._require_running()
@@ -241,6 +248,18 @@ class Snapshotter:
             "So much is being written that the view digest does not catch up (SNAPSHOT_SETTLE_ROUNDS_MAX): the next "
             "snapshot is tried later."
         )
+
+    def _while_writers_wait(self, work: Callable[[], T]) -> T:
+        """The work's result, done in the writer's thread between two batches."""
+
+        def timed() -> T:
+            started_us = self._host.monotonic_us()
+            try:
+                return work()
+            finally:
+                self._longest_pause_us = max(self._longest_pause_us, self._host.monotonic_us() - started_us)
+
+        return self._between(timed).result(limits.WRITE_WAIT_SECONDS_MAX)
 
     def _next_serial(self) -> int:
         """One more than any snapshot of this node that is known here, in the journal or in a vault within reach."""
