@@ -73,7 +73,8 @@ def snapshots(ground: Ground) -> Iterator[Figure]:
         NAME, "desks' p99 during snapshots", p99, "ms",
         _RATIO_FLOOR * percentile(before, 99) if ground.full else None, f"≤ 2 × before, {at_size}", bounded,
         f"{_DESKS} desks, {len(before):,} writes before and {len(during):,} during; "
-        f"p50 {percentile(before, 50):.1f} and {percentile(during, 50):.1f} ms, longest {max(before):.0f} and {max(during):.0f} ms",
+        f"p50 {percentile(before, 50):.1f} and {percentile(during, 50):.1f} ms, "
+        f"longest {max(before):.0f} and {max(during):.0f} ms",
         (compared(p99, "p99 before, ms", percentile(before, 99)),), less_is_better=True,
     )
 
