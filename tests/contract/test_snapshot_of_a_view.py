@@ -157,6 +157,33 @@ def test_a_moment_holds_while_others_write(view: SqliteView) -> None:
         moment.close(kept=True)
 
 
+def test_the_log_is_moved_beside_the_writer(view: SqliteView) -> None:
+    """What gathered while a moment was held: nothing is moved for a short log; afterwards the next moment is right,
+    whether something was written in between or not."""
+    log, number = NodeLog("opd-1"), count()
+    assert view.move_log() is None
+    for written_in_between in (False, True, False):
+        moment = frozen(view)
+        for _ in range(20):
+            fold(view, log, range(each := next(number), each + 1))
+        moment.close(kept=True)
+        assert view.write_ahead_log.frames > view.write_ahead_log.pages_max
+        moved = view.move_log()
+        assert moved is not None
+        assert moved[0] == moved[1] == view.write_ahead_log.frames
+        if written_in_between:
+            fold(view, log, range(each := next(number), each + 1))
+        view.log_moved(*moved)
+        next_moment = frozen(view)
+        before, digest = pages_of(next_moment), next_moment.state().view_digest()
+        fold(view, log, range(each := next(number), each + 1))
+        assert pages_of(next_moment) == before
+        assert next_moment.state().view_digest() == digest
+        next_moment.close(kept=True)
+    view.write_ahead_log.move()
+    assert view.write_ahead_log.frames > 0
+
+
 def test_no_changed_page_is_missed(view: SqliteView) -> None:
     """Growing, freeing pages, using them again and shrinking: every page that differs from the moment before, or was
     not there, is told; and most others are not."""

@@ -19,7 +19,7 @@ from nirantar import limits
 from nirantar.continuity.snapshot_state import LastSnapshot, SnapshotFiles
 from nirantar.continuity.snapshot_storing import SnapshotStore
 from nirantar.continuity.snapshot_taking import Issuer, SnapshotTaker
-from nirantar.errors import FsyncFailed, NirantarError, Overloaded, ReadOnly, Unavailable
+from nirantar.errors import DiskFull, FsyncFailed, NirantarError, Overloaded, ReadOnly, Unavailable
 from nirantar.host.port import Host
 from nirantar.host.times import from_instant
 from nirantar.interactions.authorize import Caller
@@ -227,6 +227,13 @@ class Snapshotter:
         if last is not None:
             self._last = last
             self._store.offer(last)
+        self._shorten_log()
+
+    def _shorten_log(self) -> None:
+        with suppress(DiskFull, Overloaded):  # the writer tries again after his batches
+            moved = self._view.move_log()
+            if moved is not None:
+                self._while_writers_wait(lambda: self._view.log_moved(*moved))
 
     def _let_go(self, frozen: FrozenView) -> None:
         with suppress(ReadOnly, Overloaded):

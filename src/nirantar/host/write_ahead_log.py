@@ -40,6 +40,11 @@ class WriteAheadLog:
         """How many frames the log has since it was last begun anew."""
         return self._frames
 
+    @property
+    def frames_to_move(self) -> int:
+        """How many of them are not known to be in the database, too."""
+        return self._frames - self._frames_moved
+
     def settle(self) -> None:
         """After a commit: move the log if it has grown. Raises as `move`."""
         if self._frames - self._frames_when_moved >= self.pages_max:
@@ -54,6 +59,11 @@ class WriteAheadLog:
             frames, moved = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             self._frames = self._frames_when_moved = max(0, frames)
             self._frames_moved = max(0, moved)
+
+    def moved_beside(self, frames: int, moved: int) -> None:
+        """Another connection moved so much of the log of so many frames; in the writer's thread."""
+        if frames == self._frames:
+            self._frames_when_moved, self._frames_moved = frames, max(moved, self._frames_moved)
 
     def watch(self) -> None:
         """Begin to tell `pages`: once, before the first commit. What a crash left in the log is moved and told, too.

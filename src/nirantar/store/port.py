@@ -147,6 +147,14 @@ class FreezableView(Protocol):
         """Bring the digest's tree up to date for so many subjects, in a transaction of its own, between batches; how
         many are left."""
 
+    def move_log(self) -> tuple[int, int] | None:
+        """Move what gathered in the file's log while a view was frozen into the file, beside the writer, who would have
+        to do it at once after his next batch; what to tell `log_moved`, or None where it is little. Any thread but
+        the writer's. Raises FsyncFailed, after which the process must exit."""
+
+    def log_moved(self, frames: int, moved: int) -> None:
+        """What `move_log` gave; in the writer's thread, between batches."""
+
 
 class View(Protocol):
     """The writing side, used by one thread, and the way to readers."""

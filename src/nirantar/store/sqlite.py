@@ -19,6 +19,7 @@ from nirantar.errors import DiskFull, FsyncFailed, Overloaded, Unavailable
 from nirantar.fold.grants import Grant
 from nirantar.host.database_pages import DatabasePages
 from nirantar.host.port import Host
+from nirantar.host.pragmas import set_pragma
 from nirantar.host.write_ahead_log import WriteAheadLog
 from nirantar.journal.entry import Entry
 from nirantar.store.disk_errors import translated
@@ -195,6 +196,23 @@ class SqliteView:
             raise
         self.commit()
         return left
+
+    def move_log(self) -> tuple[int, int] | None:
+        """See the port's FreezableView. After FsyncFailed the view's file is gone, and the process must exit."""
+        if self.write_ahead_log.frames_to_move < self.write_ahead_log.pages_max:
+            return None
+        with self._at_disk():
+            connection = self._host.database(self._path)
+            try:
+                set_pragma(connection, "synchronous", 1)
+                set_pragma(connection, "wal_autocheckpoint", 0)
+                return connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            finally:
+                connection.close()
+
+    def log_moved(self, frames: int, moved: int) -> None:
+        """See the port's FreezableView."""
+        self.write_ahead_log.moved_beside(frames, moved)
 
     def freezing(self) -> FrozenSqliteView:
         """See the port's FreezableView. On a host that allows one connection there is none (AssertionError)."""
