@@ -230,10 +230,11 @@ class Snapshotter:
         self._shorten_log()
 
     def _shorten_log(self) -> None:
+        """Settling and a held moment make the log long; moving it would hold the writer up."""
         with suppress(DiskFull, Overloaded):  # the writer tries again after his batches
             moved = self._view.move_log()
             if moved is not None:
-                self._while_writers_wait(lambda: self._view.log_moved(*moved))
+                self._while_writers_wait(lambda: self._view.log_moved(moved))
 
     def _let_go(self, frozen: FrozenView) -> None:
         with suppress(ReadOnly, Overloaded):
@@ -245,6 +246,7 @@ class Snapshotter:
     def _settle(self) -> None:
         """Bring the digest nearly up to date in small steps, each as short as a batch, with as long a pause after."""
         for _ in range(limits.SNAPSHOT_SETTLE_ROUNDS_MAX):
+            self._shorten_log()
             started_us = self._host.monotonic_us()
             left = self._while_writers_wait(lambda: self._view.settle_some(limits.SNAPSHOT_SETTLED_AT_ONCE))
             if left <= limits.SNAPSHOT_SETTLED_AT_ONCE:
