@@ -19,6 +19,7 @@ from nirantar import limits
 from nirantar.app.configuration import Configuration, check
 from nirantar.app.founding import name_node, new_signer, publish, read_published, require_empty, write_directory
 from nirantar.app.node import VIEW_FILE, open_view, read_papers
+from nirantar.app.recovery_report import Recovered, write_report
 from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
 from nirantar.continuity.vault_reading import LogReading, Step, read_attachment, read_log
@@ -34,6 +35,7 @@ from nirantar.journal.log import JOURNAL_FILE, JournalWriter
 from nirantar.journal.reader import JournalReader
 from nirantar.tlog.note import Signer, Verifier
 from nirantar.vault.port import Vault
+from nirantar.workflows.patient_resource import number_system_of
 
 _PROGRESS_ENTRIES = 256
 
@@ -51,7 +53,8 @@ class RecoveredLog:
 
 @dataclass(slots=True)
 class RecoveryReport:
-    """What recovery did and found. `ok` means: everything that the vault ever promised is here and proven."""
+    """What recovery did and found. `ok` means: everything that the vault ever promised is here and proven. The signed
+    report is in the directory and in all vaults but `vaults_without_report`, each with the reason."""
 
     hospital: str
     node: str
@@ -64,6 +67,7 @@ class RecoveryReport:
     seconds_reading: float
     seconds_folding: float
     ok: bool
+    vaults_without_report: tuple[str, ...] = ()
 
 
 def recover(
@@ -81,7 +85,7 @@ def recover(
     stop_us = None if at is None else parse_time(at)
     published = read_published(vaults, identity)
     document, before = published.document, published.roster
-    started_us = host.monotonic_us()
+    began_us, started_us = host.now_us(), host.monotonic_us()
     settings = Configuration(
         node=node or _new_name(before), vaults=list(vault_uris), durability=durability,
         uhid_system=f"urn:nirantar:{document.slug}:uhid",
@@ -94,6 +98,7 @@ def recover(
             host, vaults, identity, directory, before, signer, stop_us=stop_us, progress=reading
         )
         after = Roster(before.slug, before.serial, tuple(_revoke(each, readings, stops) for each in before.grants))
+        settings = msgspec.structs.replace(settings, uhid_system=_number_system(host, directory, before, settings))
         founded = name_node(document, after, identity.authority, settings, signer)
         for vault in vaults:
             publish(vault, document, founded.roster, founded.roster_note)
@@ -110,7 +115,12 @@ def recover(
     for grant in before.grants:
         findings += _sealed_after_closing(grant, readings[grant.origin])
     grants = founded.roster.by_origin()
-    complete = all(each.proven_size == each.size >= each.promised_size and not each.lost for each in readings.values())
+    complete = not findings and all(
+        each.proven_size == each.size >= each.promised_size and not each.lost for each in readings.values()
+    )
+    lacking = write_report(host, directory, vaults, founded, identity.authority, Recovered(
+        readings, resources, findings, at, complete, began_us, began_us + done_us - started_us
+    ))
     return RecoveryReport(
         hospital=document.name, node=settings.node, origin=document.origin(settings.node),
         vaults=tuple(vault.location for vault in vaults), at=at,
@@ -119,8 +129,34 @@ def recover(
             for origin, each in readings.items()
         ],
         resources=resources, findings=findings, seconds_reading=(read_us - started_us) / 1e6,
-        seconds_folding=(done_us - read_us) / 1e6, ok=complete and not findings,
+        seconds_folding=(done_us - read_us) / 1e6, ok=complete,
+        vaults_without_report=lacking,
     )
+
+
+def _number_system(host: Host, directory: Path, roster: Roster, settings: Configuration) -> str:
+    """The identifier system of the hospital's numbers: the lost settings are in no vault, but the newest registration
+    bears it. With another one every number issued so far would look like a stranger's."""
+    with closing(JournalReader(host, directory / JOURNAL_FILE)) as reader:
+        for grant in reversed(roster.grants):
+            for stop in range(reader.size(grant.origin), 0, -_PROGRESS_ENTRIES):
+                page = list(reader.entries(grant.origin, max(0, stop - _PROGRESS_ENTRIES), stop))
+                for entry_index, data, _ in reversed(page):
+                    if b'"register"' in data and (system := _numbered_under(data, grant.origin, entry_index)):
+                        return system
+    return settings.uhid_system
+
+
+def _numbered_under(data: bytes, origin: str, entry_index: int) -> str:
+    """The system in which an entry numbered its patient; "" for an entry that registers nobody."""
+    try:
+        entry = decode(data, origin, entry_index)
+    except EntryDamaged:
+        return ""
+    if entry is None or entry.action != "register":
+        return ""
+    patients = (each.resource for each in entry.changes if each.type == "Patient")
+    return next((number_system_of(msgspec.json.decode(each)) for each in patients if each is not None), "")
 
 
 def parse_time(text: str) -> int:

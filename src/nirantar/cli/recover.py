@@ -7,7 +7,8 @@ from typing import Literal
 
 from nirantar.app.recovering import RecoveryReport
 from nirantar.app.recovering import recover as recover_node
-from nirantar.app.vaults import open_vault
+from nirantar.app.recovery_report import REPORT_NOTE_FILE
+from nirantar.app.vaults import open_vault, require_apart
 from nirantar.cli import terminal
 from nirantar.cli.identity_file import read_identity
 from nirantar.host.real import RealHost
@@ -51,6 +52,8 @@ def recover(
     """
     host = RealHost()
     key = read_identity(host, identity)
+    for uri in vault:
+        require_apart(directory.absolute(), uri)
     with terminal.progress("Reading the vault") as reading, terminal.progress("Folding") as folding:
         report = recover_node(
             host, [open_vault(host, uri) for uri in vault], vault, key, directory.absolute(), node=node, at=at,
@@ -78,7 +81,10 @@ def _print(report: RecoveryReport, directory: Path) -> None:
         ("resources", f"{sum(clinical.values()):,} in {terminal.counted(len(clinical), 'type')}"),
         ("time", f"{report.seconds_reading:.2f} s reading and proving, {report.seconds_folding:.2f} s folding"),
         ("new node", f"{report.node} in {directory}"),
+        ("signed report", f"{directory / REPORT_NOTE_FILE}, and in the vault as {report.node}/recovery.note"),
     ])
+    for lacking in report.vaults_without_report:
+        terminal.caution(f"A vault did not take the signed report: {lacking}")
     for finding in report.findings:
         terminal.bad(f"{finding.where}: {finding.what}")
     if report.ok:

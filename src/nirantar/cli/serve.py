@@ -8,12 +8,13 @@ from pathlib import Path
 
 import uvloop
 
+from nirantar.app.address import write_address
 from nirantar.app.configuration import check_port
 from nirantar.app.node import Node
 from nirantar.app.server import ServerKind, node_app
 from nirantar.app.server import serve as serve_app
 from nirantar.cli import terminal
-from nirantar.errors import SetupError
+from nirantar.errors import DiskFull, SetupError
 from nirantar.host.real import RealHost
 
 
@@ -36,7 +37,13 @@ def serve(
         The HTTP server: `granian`, or `uvicorn`.
     """
     with terminal.progress("Bringing the view forward") as show:
-        node = Node(RealHost(), directory.absolute(), progress=show)
+        try:
+            node = Node(RealHost(), directory.absolute(), progress=show)
+        except DiskFull:
+            raise DiskFull(
+                f"The disk of {directory} is full, and starting needs a little of it. Free some space and start again; "
+                "nothing is lost."
+            ) from None
     try:
         node.start()
         settings = node.papers.configuration
@@ -56,6 +63,7 @@ async def _serve(node: Node, address: str, port: int, kind: ServerKind) -> None:
         loop.add_signal_handler(number, stop.set)
 
     def ready() -> None:
+        write_address(node.host, node.directory, address, port)
         status = node.status()
         terminal.good(f"{status.hospital}, node {status.node}: http://{address}:{port}/  FHIR /fhir  state /health")
         if status.read_only:

@@ -8,6 +8,8 @@
     <node>/snapshot/<serial, 8 digits>.manifest     what a snapshot of the node's view consists of, signed
     <node>/map/<SHA-256 of the object>              where a stretch of the view's pages lies
     <node>/pack/<serial, 8 digits>-<32 hex>         encrypted pages of the view
+    <node>/alarm/<microseconds, 16 digits>-<n>.json another process changed the node's files: what, and when
+    <node>/recovery.note                            what the recovery that made the node did and found, signed
 
 `live` is the first level of merging; `minute`, `hour` and `day` will stand in its place for merged segments. Keys of
 one level sort by first index. Two segments of a level may overlap: a node that died between storing a segment and
@@ -38,6 +40,8 @@ _ATTACHMENT: Final = re.compile(rf"{_NODE}/attachment/(?P<digest>[0-9a-f]{{64}})
 _MANIFEST: Final = re.compile(rf"{_NODE}/snapshot/(?P<serial>[0-9]{{8}})\.manifest")
 _MAP: Final = re.compile(rf"{_NODE}/map/(?P<digest>[0-9a-f]{{64}})")
 _PACK: Final = re.compile(rf"{_NODE}/pack/(?P<name>[0-9]{{8}}-[0-9a-f]{{32}})")
+_ALARM: Final = re.compile(rf"{_NODE}/alarm/(?P<at>[0-9]{{16}})-(?P<number>0|[1-9][0-9]{{0,3}})\.json")
+_RECOVERY: Final = re.compile(rf"{_NODE}/recovery\.note")
 _ROSTER: Final = re.compile(r"roster/(?P<serial>[0-9]{8})\.note")
 
 
@@ -130,7 +134,30 @@ class PackKey:
         return f"{self.node}/pack/{self.name}"
 
 
-VaultKey = SegmentKey | TileKey | AttachmentKey | RosterKey | ManifestKey | MapKey | PackKey
+@dataclass(frozen=True, slots=True, order=True)
+class RecoveryKey:
+    """The signed report of the recovery that made `node`."""
+
+    node: str
+
+    def __str__(self) -> str:
+        return f"{self.node}/recovery.note"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class AlarmKey:
+    """The `number`-th alarm of `node` since its start, about what was first seen at `at_us` (microseconds since 1970
+    UTC)."""
+
+    node: str
+    at_us: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.node}/alarm/{self.at_us:016d}-{self.number}.json"
+
+
+VaultKey = SegmentKey | TileKey | AttachmentKey | RosterKey | RecoveryKey | AlarmKey | ManifestKey | MapKey | PackKey
 
 
 def pack_name(serial: int, drawn: bytes) -> str:
@@ -169,6 +196,10 @@ def parse(key: str) -> VaultKey | None:
         return MapKey(found["node"], found["digest"])
     if found := _PACK.fullmatch(key):
         return PackKey(found["node"], found["name"])
+    if found := _ALARM.fullmatch(key):
+        return AlarmKey(found["node"], int(found["at"]), int(found["number"]))
+    if found := _RECOVERY.fullmatch(key):
+        return RecoveryKey(found["node"])
     if found := _ROSTER.fullmatch(key):
         return RosterKey(int(found["serial"]))
     return None
