@@ -117,7 +117,9 @@ class SnapshotFiles:
             return None
 
     def drop_packs(self, *, but: frozenset[str] = frozenset()) -> None:
-        """Remove the packs that wait, save those named: what an attempt left that came to nothing, too."""
+        """Remove the packs that wait, save those named, and what an attempt that was killed left half written. Not
+        while one is under way."""
+        self._host.files.sweep(self._spool)
         for path in list(self._packs()):
             if path.name not in but:
                 self._host.files.remove(path)
