@@ -364,3 +364,14 @@ def test_a_node_without_a_vault_says_so(tmp_path: Path) -> None:
         assert "has no vault" in browser.page.text
         assert "it has no vault" in browser.get("/status").text
         browser.close()
+
+
+def test_the_status_page_is_red_until_the_recovery_sheet_was_read_back(tmp_path: Path) -> None:
+    """It says what was never tried, and the node serves all the same."""
+    with open_node(tmp_path) as node:
+        browser = Desk(node)
+        browser.use_session_of(CLERK)
+        page = browser.get("/status").text
+        assert '<p class="verdict bad">The recovery sheet has never been read back.' in page
+        assert "This node serves" in page
+        browser.close()

@@ -12,9 +12,12 @@ from uuid import UUID, uuid5
 import msgspec
 
 from nirantar import limits
+from nirantar.continuity import sheet_rows
 from nirantar.continuity.alarm import ALARM_TYPE, Alarm, TouchedFile
-from nirantar.continuity.identity import RecoveryIdentity
+from nirantar.continuity.custody import earlier_identities
+from nirantar.continuity.identity import RecoveryIdentity, RehearsalIdentity
 from nirantar.continuity.recovery_record import RecordedLog, RecoveryRecord
+from nirantar.fold.custody import Custody, follow
 from nirantar.fold.founding import FoundingDocument, slug_of
 from nirantar.fold.roster import Roster, next_block
 from nirantar.interactions.access_log import START_OF_CHAIN
@@ -31,6 +34,7 @@ from nirantar.vault.keys import (
     HOSPITAL_KEY,
     AlarmKey,
     AttachmentKey,
+    CustodyKey,
     PackKey,
     RecoveryKey,
     RosterKey,
@@ -187,6 +191,34 @@ def test_founding_document_roster_and_identity() -> None:
     (grant,) = roster.grants
     assert (grant.origin, grant.vkey) == (ORIGIN, BLOCKS["verifier-key"].strip())
     assert grant.numbers == (next_block((), "uhid"),)
+
+
+def test_the_custody_note_signs_for_the_founding_document() -> None:
+    """The printed note is signed by the identity's key, names its recipient and the printed document, and holds no earlier
+    identity; both ways of following lead to it."""
+    document = FoundingDocument.parse(BLOCKS["founding-document"].encode())
+    identity = RecoveryIdentity.parse(BLOCKS["identity"].encode())
+    note = BLOCKS["custody-note"].encode()
+    custody = follow([note], Verifier.parse(document.authority), document.slug)
+    assert custody is not None
+    assert custody == Custody.reopen(note)
+    assert Custody.sign(custody.slug, custody.serial, custody.terms, authority()).note == note
+    assert custody.is_of(document)
+    assert (custody.recipients, custody.authority.vkey) == (document.recipients, document.authority)
+    assert earlier_identities(custody, identity) == ()
+    assert told(str(CustodyKey(custody.serial)))
+    assert all(f"| `{name}` |" in DOCUMENT for name in custody.terms.__struct_fields__)
+
+
+def test_the_sheets_rows_and_the_rehearsal_identity() -> None:
+    """The rows are the printed identity, and the rehearsal identity's lines are as the code writes them."""
+    identity = RecoveryIdentity.parse(BLOCKS["identity"].encode())
+    assert RecoveryIdentity.parse(BLOCKS["sheet-rows"].encode()).encode("City Hospital").decode() == BLOCKS["identity"]
+    rows = sheet_rows.write(sheet_rows.Rows("city-hospital", identity.age_identity, identity.authority.seed))
+    assert "".join(f"{row.text}\n" for row in rows) == BLOCKS["sheet-rows"]
+    written = RehearsalIdentity(identity.age_identity, identity.verifier).encode("City Hospital").decode()
+    assert written.splitlines()[:-1] == BLOCKS["rehearsal-identity"].splitlines()[:-1]
+    assert identity.sheet_text("City Hospital").splitlines()[0] == b"# Nirantar recovery sheet of City Hospital"
 
 
 def test_the_patient_number_is_the_first_of_the_block() -> None:

@@ -22,7 +22,7 @@ from nirantar.app.node import (
     remove_database,
 )
 from nirantar.continuity.digests import journalled
-from nirantar.continuity.identity import RecoveryIdentity
+from nirantar.continuity.identity import Identity
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
 from nirantar.continuity.vault_reading import LogReading, read_attachment, read_log
 from nirantar.errors import Damaged, DirectoryInUse, EntryDamaged, Finding
@@ -83,7 +83,7 @@ def verify_node(
 
 
 def verify_vault(
-    host: Host, vaults: Sequence[Vault], identity: RecoveryIdentity, *, progress: Progress = no_progress
+    host: Host, vaults: Sequence[Vault], identity: Identity, *, progress: Progress = no_progress
 ) -> VerifyReport:
     """Verify everything that vaults hold: decrypt, hash, compare with every signature, read every entry.
 
@@ -95,7 +95,7 @@ def verify_vault(
     report.findings += published.findings
     for grant in published.roster.grants:
         reading = LogReading(grant.origin, Verifier.parse(grant.vkey))
-        for step in read_log(vaults, (identity.age_identity,), reading):
+        for step in read_log(vaults, published.identities, reading):
             if step.data is not None:
                 report.resources += _versions(vaults, step.data, grant.origin, step.entry_index, report)
             if step.entry_index % 256 == 0:

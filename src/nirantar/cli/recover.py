@@ -8,7 +8,7 @@ from typing import Literal
 from nirantar.app.recovering import RecoveryReport
 from nirantar.app.recovering import recover as recover_node
 from nirantar.app.recovery_report import REPORT_NOTE_FILE
-from nirantar.app.vaults import open_vault, require_apart
+from nirantar.app.vaults import credentials_note, open_vault, require_apart
 from nirantar.cli import terminal
 from nirantar.cli.identity_file import read_identity
 from nirantar.host.real import RealHost
@@ -63,6 +63,8 @@ def recover(
         terminal.print_json(report)
     else:
         _print(report, directory)
+        if note := credentials_note(directory.absolute(), vault):
+            terminal.note(note)
     if not report.ok:
         raise SystemExit(terminal.EXIT_DAMAGE)
 

@@ -48,19 +48,20 @@ class Sealer:
 
     `publish` puts the hospital's papers into a vault that is met for the first time. `stop_writing` is told why when a
     vault that could not be asked at start turns out to know more of the node's log than the node (invariant 12), or
-    when `closed` says that a recovery has taken the node's place.
+    when `closed` says that a recovery has taken the node's place. `recipients` is asked for every segment: a rotation
+    changes it while the node runs.
     """
 
     def __init__(
         self, host: Host, reader: JournalReader, attachments: Attachments, own_origin: str, vaults: Sequence[Vault],
-        recipients: Sequence[str], *, publish: Callable[[Vault], None],
+        recipients: Callable[[], Sequence[str]], *, publish: Callable[[Vault], None],
         closed: Callable[[Vault], str | None], stop_writing: Callable[[str], None],
     ) -> None:
         self._host = host
         self._reader = reader
         self._attachments = attachments
         self._own_origin = own_origin
-        self._recipients = tuple(recipients)
+        self._recipients = recipients
         self._publish = publish
         self._closed = closed
         self._stop_writing = stop_writing
@@ -162,8 +163,10 @@ class Sealer:
         follower.oldest_waiting_us = None
 
     def _meet(self, follower: _Follower) -> None:
-        """The first contact: leave the papers, and learn whether the vault knows more of our log than we do."""
+        """The first contact: see that it protects what it will be given, leave the papers, and learn whether the vault
+        knows more of our log than we do."""
         self._heed_closing(follower)
+        follower.vault.require_protection()
         self._publish(follower.vault)
         verifier = Verifier.parse(self._reader.origins()[self._own_origin])
         why = guard.rolled_back(self._own_origin, self._reader, (VaultWitness(follower.vault, verifier),))
@@ -215,7 +218,7 @@ class Sealer:
             return False
         count = entries_that_fit(map(len, entries))
         key = SegmentKey(node, "live", first, count)
-        data = encode_segment(origin, first, entries[:count], leaves[:count], note, self._recipients)
+        data = encode_segment(origin, first, entries[:count], leaves[:count], note, self._recipients())
         # Attachments and tiles first: a segment in a vault means that everything it refers to is there, too.
         for position, entry in enumerate(entries[:count]):
             for attachment in attachments_in(entry, origin, first + position):
@@ -226,7 +229,7 @@ class Sealer:
                     follower.lacks = str(damage)
                     continue
                 follower.vault.put_new(str(AttachmentKey(node, attachment.sha256)), sealed)
-        self._store_tiles(follower.vault, origin, node, first, first + count)
+        self._store_tiles(follower, origin, node, first, first + count)
         try:
             follower.vault.put_new(str(key), data)
         except Conflict:
@@ -236,12 +239,17 @@ class Sealer:
         follower.confirmed[origin] = first + count
         return True
 
-    def _store_tiles(self, vault: Vault, origin: str, node: str, old_size: int, new_size: int) -> None:
-        """Full tiles only: everything in a vault is immutable."""
+    def _store_tiles(self, follower: _Follower, origin: str, node: str, old_size: int, new_size: int) -> None:
+        """Full tiles only: everything in a vault is immutable. One whose key somebody took before is lacking: the log
+        goes on without it, since only gaps are bridged by tiles."""
         level, old, new = 0, old_size // TILE_WIDTH, new_size // TILE_WIDTH
         while new > old:
             for number in range(old, new):
-                vault.put_new(str(TileKey(node, level, number)), self._reader.tile(origin, level, number, TILE_WIDTH))
+                tile = self._reader.tile(origin, level, number, TILE_WIDTH)
+                try:
+                    follower.vault.put_new(str(TileKey(node, level, number)), tile)
+                except Conflict as taken:
+                    follower.lacks = str(taken)
             level, old, new = level + 1, old // TILE_WIDTH, new // TILE_WIDTH
 
     def _answer_waiting(self) -> None:

@@ -55,8 +55,9 @@ class AlarmStatus:
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """What every page and `/health` may say of the node; nothing in it is about a patient. `unwatched` says why nobody
-    would notice if another process changed the node's files."""
+    """What every page and `/health` may say of the node; nothing in it is about a patient. `red` are sentences on what
+    somebody must do before the hospital is safe, though the node serves. `unwatched` says why nobody would notice if
+    another process changed the node's files."""
 
     hospital: str
     node: str
@@ -68,6 +69,7 @@ class NodeStatus:
     read_only: str | None
     recovered_from: tuple[str, ...]
     started_at_us: int
+    red: tuple[str, ...] = ()
     alarm: AlarmStatus | None = None
     unwatched: str | None = None
     snapshot: SnapshotStatus | None = None

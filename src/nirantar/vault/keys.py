@@ -2,6 +2,7 @@
 
     hospital.json                                   the founding document: name, slug, age recipients, authority key
     roster/<serial, 8 digits>.note                  which nodes exist and what they may write, signed, in order
+    custody/<serial, 8 digits>.note                 what is sealed to whom, and who signs, signed, in order
     <node>/live/<first, 12 digits>-<count>.segment  entries `first` .. `first + count - 1`, sealed within a second
     <node>/tile/<L>/<N>                             a full hash tile of the node's log (C2SP tlog-tiles paths)
     <node>/attachment/<SHA-256 of the ciphertext>   a scan or document, encrypted
@@ -26,9 +27,11 @@ from nirantar.errors import InvalidInput
 from nirantar.limits import NODE_NAME_CHARS_MAX, VAULT_KEY_CHARS_MAX, VAULT_KEY_PART_CHARS_MAX
 
 HOSPITAL_KEY: Final = "hospital.json"
+ROSTER_PREFIX: Final = "roster/"
+CUSTODY_PREFIX: Final = "custody/"
 LEVELS: Final = ("live", "minute", "hour", "day")
-NODE_NAMES_RESERVED: Final = frozenset({"roster"})
-"""Node names that would mix with the vault's own directories."""
+NODE_NAMES_RESERVED: Final = frozenset({"authority", "custody", "roster"})
+"""Node names that would mix with the vault's own directories, or with the name of the authority's key."""
 
 _PART: Final = re.compile(r"(?!\.)[a-z0-9._-]+")
 _NODE: Final = rf"(?P<node>[a-z][a-z0-9-]{{0,{NODE_NAME_CHARS_MAX - 1}}})"
@@ -43,6 +46,7 @@ _PACK: Final = re.compile(rf"{_NODE}/pack/(?P<name>[0-9]{{8}}-[0-9a-f]{{32}})")
 _ALARM: Final = re.compile(rf"{_NODE}/alarm/(?P<at>[0-9]{{16}})-(?P<number>0|[1-9][0-9]{{0,3}})\.json")
 _RECOVERY: Final = re.compile(rf"{_NODE}/recovery\.note")
 _ROSTER: Final = re.compile(r"roster/(?P<serial>[0-9]{8})\.note")
+_CUSTODY: Final = re.compile(r"custody/(?P<serial>[0-9]{8})\.note")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -135,6 +139,16 @@ class PackKey:
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class CustodyKey:
+    """The `serial`-th custody note; the highest that verifies is in force."""
+
+    serial: int
+
+    def __str__(self) -> str:
+        return f"custody/{self.serial:08d}.note"
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class RecoveryKey:
     """The signed report of the recovery that made `node`."""
 
@@ -157,7 +171,10 @@ class AlarmKey:
         return f"{self.node}/alarm/{self.at_us:016d}-{self.number}.json"
 
 
-VaultKey = SegmentKey | TileKey | AttachmentKey | RosterKey | RecoveryKey | AlarmKey | ManifestKey | MapKey | PackKey
+VaultKey = (
+    SegmentKey | TileKey | AttachmentKey | RosterKey | CustodyKey | RecoveryKey | AlarmKey
+    | ManifestKey | MapKey | PackKey
+)
 
 
 def pack_name(serial: int, drawn: bytes) -> str:
@@ -202,6 +219,8 @@ def parse(key: str) -> VaultKey | None:
         return RecoveryKey(found["node"])
     if found := _ROSTER.fullmatch(key):
         return RosterKey(int(found["serial"]))
+    if found := _CUSTODY.fullmatch(key):
+        return CustodyKey(int(found["serial"]))
     return None
 
 
