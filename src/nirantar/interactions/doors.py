@@ -29,6 +29,19 @@ class VaultStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotStatus:
+    """The newest snapshot of the view: `taken_at_us` is the moment that it shows, `new_bytes` what it added to the
+    vaults, `stored_in` how many of them hold it. `serial` 0: there is none yet. `trouble`: why the last attempt
+    failed, or what a vault lacks; None where all is well."""
+
+    serial: int
+    taken_at_us: int
+    new_bytes: int
+    stored_in: int
+    trouble: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class AlarmStatus:
     """Another process changed the node's files: when that was first seen, what happened to which file, how many more
     changes there were; when each vault had the alarm, and what keeps it from others or from the log."""
@@ -59,6 +72,7 @@ class NodeStatus:
     red: tuple[str, ...] = ()
     alarm: AlarmStatus | None = None
     unwatched: str | None = None
+    snapshot: SnapshotStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
