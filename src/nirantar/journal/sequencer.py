@@ -215,7 +215,7 @@ class Sequencer:
         batch = self._prepared(waiting)
         if batch:
             self._run(batch)
-        elif not waiting:
+        else:
             self._catch_up()
         return len(waiting)
 
