@@ -215,7 +215,10 @@ class Sealer:
             return False
         count = entries_that_fit(map(len, entries))
         key = SegmentKey(node, "live", first, count)
-        data = encode_segment(origin, first, entries[:count], leaves[:count], note, self._recipients)
+        data = encode_segment(
+            origin, first, entries[:count], leaves[:count], checkpoint_note=note, recipients=self._recipients,
+            proof=self._reader.range_proof(origin, first, first + count, size),
+        )
         # Attachments and tiles first: a segment in a vault means that everything it refers to is there, too.
         for position, entry in enumerate(entries[:count]):
             for attachment in attachments_in(entry, origin, first + position):

@@ -14,6 +14,7 @@ from nirantar.errors import Damaged, EntryDamaged, NotFound, ProofInvalid
 from nirantar.host.port import Host
 from nirantar.journal.log import ORIGIN_BITS, blob, check_schema, translated
 from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
+from nirantar.tlog.compact_range import RangeProof, range_proof
 from nirantar.tlog.merkle import leaf_hash, range_root, root
 from nirantar.tlog.note import Verifier
 from nirantar.tlog.tiles import TileHashReader
@@ -111,6 +112,10 @@ class JournalReader:
         """The root over the first `tree_size` entries, by the kept hashes. Raises NotFound when the log is shorter."""
         tiles = TileHashReader(tree_size, partial(self.tile, origin))
         return range_root(0, tree_size, tiles)
+
+    def range_proof(self, origin: str, first: int, stop: int, tree_size: int) -> RangeProof:
+        """What proves entries [first, stop) under the root at `tree_size`. Raises NotFound when the log is shorter."""
+        return range_proof(first, stop, tree_size, TileHashReader(tree_size, partial(self.tile, origin)))
 
     def slot_is_right(self, origin: str, level: int, slot: int) -> bool:
         """Whether a kept tile hash is the root over the tile below it."""

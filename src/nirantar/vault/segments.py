@@ -6,21 +6,22 @@
 
 so that, without any program of ours, `tail -n +3 FILE | age -d -i IDENTITY | zstd -dc` prints the entries.
 
-The header's leaf hashes are RFC 6962's, SHA-256(0x00 || entry). Whether they are the log's is for whoever checks them
-against a signed checkpoint; here a segment is only made to agree with itself and with its key. The checkpoint's
-signature is not looked at.
+A segment proves itself: its header carries the hashes of the log before and after it, so that with its leaf hashes
+(RFC 6962's, SHA-256(0x00 || entry)) they give the root that the node signed. `prove_header` checks that; whoever can
+add objects to a vault, but has not the node's key, cannot make one that passes. Version 1 had no such hashes: its leaf
+hashes are the log's only if everything before them is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
-from typing import Final
+from typing import Final, Never
 
 import msgspec
 import zstandard
 
-from nirantar.errors import Damaged, EntryDamaged, LimitExceeded, SegmentDamaged
+from nirantar.errors import Damaged, EntryDamaged, LimitExceeded, ProofInvalid, SegmentDamaged
 from nirantar.limits import (
     ENTRY_BYTES_MAX,
     SEGMENT_ENTRIES_MAX,
@@ -28,23 +29,59 @@ from nirantar.limits import (
     SEGMENT_OPENED_BYTES_MAX,
     SEGMENT_PLAIN_BYTES_MAX,
     SEGMENT_ZSTD_WINDOW_BYTES_MAX,
+    TREE_SIZE_MAX,
 )
+from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
+from nirantar.tlog.compact_range import RangeProof, hashes_in, verify_range
+from nirantar.tlog.merkle import HASH_BYTES, Frontier
+from nirantar.tlog.note import Verifier
 from nirantar.vault.encryption import decrypt, encrypt
 from nirantar.vault.keys import SegmentKey, parse
 
-SEGMENT_VERSION: Final = 1
+SEGMENT_VERSION: Final = 2
 ZSTD_LEVEL: Final = 3
-HASH_BYTES: Final = 32
 
 _HEADER_END: Final = b"\n\n"
+_HEADER_BYTES_BESIDE_LEAVES_MAX: Final = 128 * 1024
+_BASE64_BYTES_A_LEAF: Final = 43
 
 
 class SegmentHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a segment says of itself in clear; its fields in this order are the header's JSON.
 
-    `leaf_hashes` is 32 bytes an entry, end to end (base64 in the JSON). `checkpoint` is a signed note of the log whose
-    first line is `origin` and whose tree covers the segment.
+    `leaf_hashes` is 32 bytes an entry, end to end (base64 in the JSON). `left_hashes` and `right_hashes` are those of
+    the compact ranges [0, first_index) and [first_index + count, tree size of the checkpoint), see tlog.compact_range;
+    both are empty where `v` is 1. `checkpoint` is a signed note of the log whose first line is `origin` and whose tree
+    covers the segment.
     """
+
+    v: int
+    origin: str
+    first_index: int
+    count: int
+    left_hashes: bytes
+    leaf_hashes: bytes
+    right_hashes: bytes
+    ciphertext_sha256: str
+    checkpoint: str
+
+    @property
+    def end(self) -> int:
+        """The index after its last entry."""
+        return self.first_index + self.count
+
+    @property
+    def proves_itself(self) -> bool:
+        """Whether it carries what `prove_header` needs."""
+        return self.v >= SEGMENT_VERSION
+
+    def leaf_hash(self, position: int) -> bytes:
+        """The hash of entry `first_index + position`."""
+        return self.leaf_hashes[position * HASH_BYTES : (position + 1) * HASH_BYTES]
+
+
+class _HeaderVersion1(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The header as the first format had it."""
 
     v: int
     origin: str
@@ -54,13 +91,23 @@ class SegmentHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ciphertext_sha256: str
     checkpoint: str
 
-    def leaf_hash(self, position: int) -> bytes:
-        """The hash of entry `first_index + position`."""
-        return self.leaf_hashes[position * HASH_BYTES : (position + 1) * HASH_BYTES]
+
+class _Version(msgspec.Struct):
+    """What is read first, to know how to read the rest."""
+
+    v: int
 
 
+_Header = SegmentHeader | _HeaderVersion1
 _encoder: Final = msgspec.json.Encoder()
+_version_decoder: Final = msgspec.json.Decoder(_Version)
 _decoder: Final = msgspec.json.Decoder(SegmentHeader)
+_decoder_of_version_1: Final = msgspec.json.Decoder(_HeaderVersion1)
+
+
+def header_bytes_max(count: int) -> int:
+    """How much of an object with `count` entries surely holds its header."""
+    return min(count * _BASE64_BYTES_A_LEAF + _HEADER_BYTES_BESIDE_LEAVES_MAX, SEGMENT_HEADER_BYTES_MAX)
 
 
 def entries_that_fit(entry_sizes: Iterable[int]) -> int:
@@ -83,13 +130,16 @@ def encode_segment(
     first_index: int,
     entries: Sequence[bytes],
     leaf_hashes: Sequence[bytes],
+    *,
+    proof: RangeProof,
     checkpoint_note: str,
     recipients: Sequence[str],
 ) -> bytes:
     """The bytes of a segment for `entries`, which begin at `first_index` of the log `origin`.
 
-    `recipients` are age recipients. Raises EntryDamaged for an entry that differs from its leaf hash or cannot be a
-    line, LimitExceeded for more than `entries_that_fit`, ConfigInvalid for a bad recipient.
+    `proof` leads from them to the checkpoint's root; `recipients` are age recipients. Raises EntryDamaged for an entry
+    that differs from its leaf hash or cannot be a line, LimitExceeded for more than `entries_that_fit`, ConfigInvalid
+    for a bad recipient.
     """
     if not entries or len(entries) != len(leaf_hashes):
         raise ValueError("a segment has at least one entry and one leaf hash for each")
@@ -104,7 +154,9 @@ def encode_segment(
         origin=origin,
         first_index=first_index,
         count=len(entries),
+        left_hashes=b"".join(proof.left),
         leaf_hashes=b"".join(leaf_hashes),
+        right_hashes=b"".join(proof.right),
         ciphertext_sha256=sha256(ciphertext).hexdigest(),
         checkpoint=checkpoint_note,
     )
@@ -118,6 +170,23 @@ def read_header(data: bytes, *, key: str) -> SegmentHeader:
     checkpoint agree with each other and with `key`.
     """
     return _read_header(data, key)[0]
+
+
+def prove_header(header: SegmentHeader, verifier: Verifier, *, key: str) -> tuple[Checkpoint, Frontier]:
+    """The node's signature proves these leaf hashes at their place: its checkpoint, and the frontier after the last.
+
+    Raises SegmentDamaged where it does not, and for a header of version 1, which cannot prove itself.
+    """
+    if not header.proves_itself:
+        raise SegmentDamaged(key, "its format is 1, which proves its entries only together with all before them")
+    try:
+        checkpoint = open_checkpoint(header.checkpoint.encode(), verifier)
+        proof = RangeProof(_hashes(header.left_hashes), _hashes(header.right_hashes))
+        leaves = _hashes(header.leaf_hashes)
+        frontier = verify_range(header.first_index, leaves, checkpoint.tree_size, proof, checkpoint.root_hash)
+    except ProofInvalid as reason:
+        raise SegmentDamaged(key, str(reason)) from None
+    return checkpoint, frontier
 
 
 def check_sealed(data: bytes, *, key: str) -> SegmentHeader:
@@ -154,16 +223,23 @@ def _read_header(data: bytes, key: str) -> tuple[SegmentHeader, int]:
     end = data.find(_HEADER_END, 0, SEGMENT_HEADER_BYTES_MAX)
     if end < 0:
         raise SegmentDamaged(key, "it has no header line followed by an empty line")
+    written = data[:end]
     try:
-        header = _decoder.decode(data[:end])
+        version = _version_decoder.decode(written).v
+        decoder = _decoder_of_version_1 if version == 1 else _decoder
+        header: _Header = decoder.decode(written) if version in (1, SEGMENT_VERSION) else _unknown(key, version)
     except (msgspec.MsgspecError, UnicodeDecodeError) as reason:
         raise SegmentDamaged(key, f"its header is not one: {reason}") from None
-    if header.v != SEGMENT_VERSION:
-        raise SegmentDamaged(key, f"its format is {header.v}; this program reads {SEGMENT_VERSION}")
-    if _encoder.encode(header) != data[:end]:
+    if _encoder.encode(header) != written:
         raise SegmentDamaged(key, "its header is not written in the one way that it may be")
+    if isinstance(header, _HeaderVersion1):
+        header = SegmentHeader(left_hashes=b"", right_hashes=b"", **msgspec.structs.asdict(header))
     _check_header(header, key)
     return header, end + len(_HEADER_END)
+
+
+def _unknown(key: str, version: int) -> Never:
+    raise SegmentDamaged(key, f"its format is {version}; this program reads 1 to {SEGMENT_VERSION}")
 
 
 def _check_header(header: SegmentHeader, key: str) -> None:
@@ -180,8 +256,20 @@ def _check_header(header: SegmentHeader, key: str) -> None:
     tree_size = rest.partition("\n")[0]
     if origin != header.origin:
         raise SegmentDamaged(key, "its checkpoint is of another log")
-    if not (tree_size.isascii() and tree_size.isdigit() and len(tree_size) <= 19 and int(tree_size) >= named.end):
+    if not (
+        tree_size.isascii() and tree_size.isdigit() and len(tree_size) <= 19
+        and named.end <= int(tree_size) <= TREE_SIZE_MAX
+    ):
         raise SegmentDamaged(key, "its checkpoint does not cover it")
+    if header.proves_itself and (
+        len(header.left_hashes) != hashes_in(0, named.first) * HASH_BYTES
+        or len(header.right_hashes) != hashes_in(named.end, int(tree_size)) * HASH_BYTES
+    ):
+        raise SegmentDamaged(key, "its header has not the hashes that lead from its entries to its checkpoint")
+
+
+def _hashes(joined: bytes) -> list[bytes]:
+    return [joined[place : place + HASH_BYTES] for place in range(0, len(joined), HASH_BYTES)]
 
 
 def _check_entry(origin: str, entry_index: int, entry: bytes, leaf_hash: bytes) -> None:
