@@ -14,7 +14,7 @@ hashes are the log's only if everything before them is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import Final, Never
 
@@ -26,6 +26,8 @@ from nirantar.limits import (
     ENTRY_BYTES_MAX,
     SEGMENT_ENTRIES_MAX,
     SEGMENT_HEADER_BYTES_MAX,
+    SEGMENT_MERGED_ENTRIES_MAX,
+    SEGMENT_MERGED_PLAIN_BYTES_MAX,
     SEGMENT_OPENED_BYTES_MAX,
     SEGMENT_PLAIN_BYTES_MAX,
     SEGMENT_ZSTD_WINDOW_BYTES_MAX,
@@ -40,8 +42,10 @@ from nirantar.vault.keys import SegmentKey, parse
 
 SEGMENT_VERSION: Final = 2
 ZSTD_LEVEL: Final = 3
+ZSTD_LEVEL_MERGED: Final = 9
 
 _HEADER_END: Final = b"\n\n"
+_CHUNK_BYTES: Final = 1024 * 1024
 _HEADER_BYTES_BESIDE_LEAVES_MAX: Final = 128 * 1024
 _BASE64_BYTES_A_LEAF: Final = 43
 
@@ -74,6 +78,15 @@ class SegmentHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def proves_itself(self) -> bool:
         """Whether it carries what `prove_header` needs."""
         return self.v >= SEGMENT_VERSION
+
+    def left_frontier(self) -> Frontier:
+        """The log's frontier before its first entry."""
+        return Frontier.from_hashes(self.first_index, _hashes(self.left_hashes))
+
+    def leaves(self, start: int, stop: int) -> list[bytes]:
+        """The leaf hashes of its entries in [start, stop), by entry index."""
+        first, last = max(0, start - self.first_index), max(0, stop - self.first_index)
+        return _hashes(self.leaf_hashes[first * HASH_BYTES : last * HASH_BYTES])
 
     def leaf_hash(self, position: int) -> bytes:
         """The hash of entry `first_index + position`."""
@@ -145,22 +158,60 @@ def encode_segment(
         raise ValueError("a segment has at least one entry and one leaf hash for each")
     if entries_that_fit(map(len, entries)) != len(entries):
         raise LimitExceeded("These entries are too many for one segment (SEGMENT_PLAIN_BYTES_MAX, SEGMENT_ENTRIES_MAX)")
-    for position, (entry, leaf_hash) in enumerate(zip(entries, leaf_hashes, strict=True)):
-        _check_entry(origin, first_index + position, entry, leaf_hash)
-    lines = b"".join(entry + b"\n" for entry in entries)
-    ciphertext = encrypt(zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(lines), recipients)
-    header = SegmentHeader(
-        v=SEGMENT_VERSION,
-        origin=origin,
-        first_index=first_index,
-        count=len(entries),
-        left_hashes=b"".join(proof.left),
-        leaf_hashes=b"".join(leaf_hashes),
-        right_hashes=b"".join(proof.right),
-        ciphertext_sha256=sha256(ciphertext).hexdigest(),
-        checkpoint=checkpoint_note,
-    )
-    return _encoder.encode(header) + _HEADER_END + ciphertext
+    writer = SegmentWriter(origin, first_index)
+    for entry, leaf_hash in zip(entries, leaf_hashes, strict=True):
+        writer.add(entry, leaf_hash)
+    return writer.finish(proof=proof, checkpoint_note=checkpoint_note, recipients=recipients)
+
+
+class SegmentWriter:
+    """A segment as it grows, an entry after another, in the memory of what is compressed and not of what is plain."""
+
+    def __init__(self, origin: str, first_index: int, *, merged: bool = False) -> None:
+        """Begin at `first_index` of the log `origin`; `merged` ones are larger and compressed harder."""
+        self._origin = origin
+        self._first_index = first_index
+        self._entries_max = SEGMENT_MERGED_ENTRIES_MAX if merged else SEGMENT_ENTRIES_MAX
+        self._plain_bytes_max = SEGMENT_MERGED_PLAIN_BYTES_MAX if merged else SEGMENT_PLAIN_BYTES_MAX
+        self._compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL_MERGED if merged else ZSTD_LEVEL).compressobj()
+        self._compressed: list[bytes] = []
+        self._leaf_hashes: list[bytes] = []
+        self._plain_bytes = 0
+
+    @property
+    def end(self) -> int:
+        """The index after the last entry that was added."""
+        return self._first_index + len(self._leaf_hashes)
+
+    def add(self, entry: bytes, leaf_hash: bytes) -> None:
+        """Add the next entry. Raises EntryDamaged where it differs from its leaf hash or cannot be a line, and
+        LimitExceeded where it does not fit."""
+        _check_entry(self._origin, self.end, entry, leaf_hash)
+        self._plain_bytes += len(entry) + 1
+        if self._leaf_hashes and (
+            self._plain_bytes > self._plain_bytes_max or len(self._leaf_hashes) == self._entries_max
+        ):
+            raise LimitExceeded(f"A segment takes {self._entries_max} entries, {self._plain_bytes_max} bytes in all")
+        self._compressed.append(self._compressor.compress(entry + b"\n"))
+        self._leaf_hashes.append(leaf_hash)
+
+    def finish(self, *, proof: RangeProof, checkpoint_note: str, recipients: Sequence[str]) -> bytes:
+        """The bytes of the segment. Raises ConfigInvalid for a bad recipient."""
+        self._compressed.append(self._compressor.flush())
+        ciphertext = encrypt(b"".join(self._compressed), recipients)
+        self._compressed.clear()
+        header = SegmentHeader(
+            v=SEGMENT_VERSION,
+            origin=self._origin,
+            first_index=self._first_index,
+            count=len(self._leaf_hashes),
+            left_hashes=b"".join(proof.left),
+            leaf_hashes=b"".join(self._leaf_hashes),
+            right_hashes=b"".join(proof.right),
+            ciphertext_sha256=sha256(ciphertext).hexdigest(),
+            checkpoint=checkpoint_note,
+        )
+        return _encoder.encode(header) + _HEADER_END + ciphertext
 
 
 def read_header(data: bytes, *, key: str) -> SegmentHeader:
@@ -203,19 +254,28 @@ def open_segment(data: bytes, identities: Sequence[str], *, key: str) -> tuple[S
     Raises SegmentDamaged, EntryDamaged for the entry that differs, IdentityWrong if no identity fits.
     """
     header = check_sealed(data, key=key)
-    ciphertext = data[data.index(_HEADER_END) + len(_HEADER_END) :]
+    return header, list(entries_of(data, header, identities, key=key))
+
+
+def entries_of(data: bytes, header: SegmentHeader, identities: Sequence[str], *, key: str) -> Iterator[bytes]:
+    """The entries of a segment with this header, in order, each equal to its leaf hash, in memory of what is
+    compressed. What is damaged is found when its turn comes: the entries before it are good.
+
+    Raises SegmentDamaged, EntryDamaged for the entry that differs, IdentityWrong if no identity fits.
+    """
+    position = 0
     try:
-        lines = _decompress(decrypt(ciphertext, identities))
+        for entry in _lines(decrypt(data[data.index(_HEADER_END) + len(_HEADER_END) :], identities)):
+            if position < header.count:
+                _check_entry(header.origin, header.first_index + position, entry, header.leaf_hash(position))
+                yield entry
+            position += 1
+    except EntryDamaged:
+        raise
     except Damaged as reason:
         raise SegmentDamaged(key, str(reason)) from None
-    if not lines.endswith(b"\n"):
-        raise SegmentDamaged(key, "its last entry is cut off")
-    entries = lines[:-1].split(b"\n")
-    if len(entries) != header.count:
-        raise SegmentDamaged(key, f"it holds {len(entries)} entries, its header says {header.count}")
-    for position, entry in enumerate(entries):
-        _check_entry(header.origin, header.first_index + position, entry, header.leaf_hash(position))
-    return header, entries
+    if position != header.count:
+        raise SegmentDamaged(key, f"it holds {position} entries, its header says {header.count}")
 
 
 def _read_header(data: bytes, key: str) -> tuple[SegmentHeader, int]:
@@ -281,14 +341,23 @@ def _check_entry(origin: str, entry_index: int, entry: bytes, leaf_hash: bytes) 
         raise EntryDamaged(origin, entry_index, "its bytes differ from its leaf hash")
 
 
-def _decompress(compressed: bytes) -> bytes:
-    """Decompress within bounds: a few bytes can say that they are gigabytes."""
+def _lines(compressed: bytes) -> Iterator[bytes]:
+    """Decompress within bounds, line by line: a few bytes can say that they are gigabytes."""
     decompressor = zstandard.ZstdDecompressor(max_window_size=SEGMENT_ZSTD_WINDOW_BYTES_MAX)
+    rest, total = b"", 0
+    with decompressor.stream_reader(compressed) as reader:
+        while chunk := _read(reader):
+            total += len(chunk)
+            if total > SEGMENT_OPENED_BYTES_MAX:
+                raise Damaged(f"it decompresses to more than SEGMENT_OPENED_BYTES_MAX ({SEGMENT_OPENED_BYTES_MAX})")
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from lines
+    if rest or not total:
+        raise Damaged("its last entry is cut off")
+
+
+def _read(reader: zstandard.ZstdDecompressionReader) -> bytes:
     try:
-        with decompressor.stream_reader(compressed) as reader:
-            plain: bytes = reader.read(SEGMENT_OPENED_BYTES_MAX + 1)
+        return reader.read(_CHUNK_BYTES)
     except zstandard.ZstdError as reason:
         raise Damaged(f"what it decrypts to is not zstd: {reason}") from None
-    if len(plain) > SEGMENT_OPENED_BYTES_MAX:
-        raise Damaged(f"it decompresses to more than SEGMENT_OPENED_BYTES_MAX ({SEGMENT_OPENED_BYTES_MAX})")
-    return plain
