@@ -117,6 +117,15 @@ class JournalReader:
         )
         return {frontier.size: frontier for frontier in (gap_frontier(size, hashes) for size, hashes in rows)}
 
+    def next_readable(self, origin: str, entry_index: int) -> int:
+        """The first entry from this one on whose bytes are here; the log's size where there is none."""
+        low = self._low(origin)
+        rows = [] if low is None else self._rows(
+            "SELECT row FROM entry WHERE row >= ? AND row < ? AND length(data) > 0 ORDER BY row LIMIT 1",
+            low + entry_index, low + (1 << ORIGIN_BITS),
+        )
+        return int(rows[0][0]) - (low or 0) if rows else max(entry_index, self.size(origin))
+
     def plain_bytes(self, origin: str, start: int, stop: int) -> int:
         """How many bytes entries [start, stop) are as lines; only their lengths are read."""
         low = self._low(origin)
