@@ -278,12 +278,12 @@ def entries_of(data: bytes, header: SegmentHeader, identities: Sequence[str], *,
 
     Raises SegmentDamaged, EntryDamaged for the entry that differs, IdentityWrong if no identity fits.
     """
-    position = 0
+    position, leaves = 0, _hashes(header.leaf_hashes)
     try:
         for entry in _lines(decrypt(data[data.index(_HEADER_END) + len(_HEADER_END) :], identities)):
             if position == header.count:
                 raise SegmentDamaged(key, f"it holds more than {position} entries, its header says {position}")
-            _check_entry(header.origin, header.first_index + position, entry, header.leaf_hash(position))
+            _check_entry(header.origin, header.first_index + position, entry, leaves[position])
             yield entry
             position += 1
     except (EntryDamaged, SegmentDamaged):
