@@ -153,7 +153,8 @@ class JournalReader:
             below = self.tile(origin, level - 1, slot, 256)
         except NotFound:
             return False
-        return bool(rows) and blob(rows[0][0]) == root([below[place : place + 32] for place in range(0, len(below), 32)])
+        hashes = [below[place : place + 32] for place in range(0, len(below), 32)]
+        return bool(rows) and blob(rows[0][0]) == root(hashes)
 
     def checkpoint(self, origin: str) -> tuple[Checkpoint, bytes] | None:
         """The newest signed checkpoint of a log, verified, and the note's exact bytes. Raises ProofInvalid."""
