@@ -17,8 +17,17 @@ import msgspec
 
 from nirantar import limits
 from nirantar.app.configuration import Configuration, check
-from nirantar.app.founding import name_node, new_signer, publish, read_published, require_empty, write_directory
+from nirantar.app.founding import (
+    free_serial,
+    name_node,
+    new_signer,
+    publish,
+    read_published,
+    require_empty,
+    write_directory,
+)
 from nirantar.app.node import VIEW_FILE, open_view, read_papers
+from nirantar.app.recovery_report import Recovered, write_report
 from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.continuity.log_reading import Gap, LogReading, Step
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
@@ -34,6 +43,7 @@ from nirantar.journal.entry import attachments_in, decode
 from nirantar.journal.log import JOURNAL_FILE, JournalWriter
 from nirantar.journal.reader import JournalReader
 from nirantar.tlog.note import Signer, Verifier
+from nirantar.vault.keys import ROSTER_PREFIX
 from nirantar.vault.port import Vault
 from nirantar.workflows.patient_resource import number_system_of
 
@@ -53,7 +63,8 @@ class RecoveredLog:
 
 @dataclass(slots=True)
 class RecoveryReport:
-    """What recovery did and found. `ok` means: everything that the vault ever promised is here and proven."""
+    """What recovery did and found. `ok` means: everything that the vault ever promised is here and proven. The signed
+    report is in the directory and in all vaults but `vaults_without_report`, each with the reason."""
 
     hospital: str
     node: str
@@ -66,6 +77,7 @@ class RecoveryReport:
     seconds_reading: float
     seconds_folding: float
     ok: bool
+    vaults_without_report: tuple[str, ...] = ()
 
 
 def recover(
@@ -83,7 +95,7 @@ def recover(
     stop_us = None if at is None else parse_time(at)
     published = read_published(vaults, identity)
     document, before = published.document, published.roster
-    started_us = host.monotonic_us()
+    began_us, started_us = host.now_us(), host.monotonic_us()
     settings = Configuration(
         node=node or _new_name(before), vaults=list(vault_uris), durability=durability,
         uhid_system=f"urn:nirantar:{document.slug}:uhid",
@@ -93,13 +105,15 @@ def recover(
     host.files.make_directory(directory)
     try:
         readings, stops = _fill_journal(
-            host, vaults, identity, directory, before, signer, stop_us=stop_us, progress=reading
+            host, vaults, published.identities, directory, before, signer, stop_us=stop_us, progress=reading
         )
-        after = Roster(before.slug, before.serial, tuple(_revoke(each, readings, stops) for each in before.grants))
+        # The new roster's place is the next that is free in every vault.
+        serial = free_serial(vaults, ROSTER_PREFIX, before.serial) - 1
+        after = Roster(before.slug, serial, tuple(_revoke(each, readings, stops) for each in before.grants))
         settings = msgspec.structs.replace(settings, uhid_system=_number_system(host, directory, before, settings))
-        founded = name_node(document, after, identity.authority, settings, signer)
+        founded = name_node(document, after, identity.authority, settings, signer, published.custody)
         for vault in vaults:
-            publish(vault, document, founded.roster, founded.roster_note)
+            publish(vault, document, founded.roster, founded.roster_note, founded.custody)
     except BaseException:
         # Nothing half done: the next attempt wants an empty directory.
         for left in list(host.files.walk(directory)):
@@ -113,7 +127,12 @@ def recover(
     for grant in before.grants:
         findings += _sealed_after_closing(grant, readings[grant.origin])
     grants = founded.roster.by_origin()
-    complete = all(each.proven_size == each.size >= each.promised_size and not each.lost for each in readings.values())
+    complete = not findings and all(
+        each.proven_size == each.size >= each.promised_size and not each.lost for each in readings.values()
+    )
+    lacking = write_report(host, directory, vaults, founded, identity.authority, Recovered(
+        readings, resources, findings, at, complete, began_us, began_us + done_us - started_us
+    ))
     return RecoveryReport(
         hospital=document.name, node=settings.node, origin=document.origin(settings.node),
         vaults=tuple(vault.location for vault in vaults), at=at,
@@ -122,7 +141,8 @@ def recover(
             for origin, each in readings.items()
         ],
         resources=resources, findings=findings, seconds_reading=(read_us - started_us) / 1e6,
-        seconds_folding=(done_us - read_us) / 1e6, ok=complete and not findings,
+        seconds_folding=(done_us - read_us) / 1e6, ok=complete,
+        vaults_without_report=lacking,
     )
 
 
@@ -194,7 +214,7 @@ def _sealed_after_closing(grant: Grant, reading: LogReading) -> Iterator[Finding
 
 
 def _fill_journal(
-    host: Host, vaults: Sequence[Vault], identity: RecoveryIdentity, directory: Path, before: Roster, signer: Signer,
+    host: Host, vaults: Sequence[Vault], identities: Sequence[str], directory: Path, before: Roster, signer: Signer,
     *, stop_us: int | None, progress: Progress,
 ) -> tuple[dict[str, LogReading], dict[str, int]]:
     """Copy every log of the roster into the new journal; also where each stood at `stop_us`."""
@@ -207,7 +227,7 @@ def _fill_journal(
             journal.begin()
             journal.add_log(grant.origin, grant.vkey)
             waiting_bytes = 0
-            for step in read_log(vaults, (identity.age_identity,), one):
+            for step in read_log(vaults, identities, one):
                 if isinstance(step, Gap):
                     journal.append_gap(step.frontier, grant.origin)
                 elif step.data is None:
