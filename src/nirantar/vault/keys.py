@@ -4,6 +4,7 @@
     roster/<serial, 8 digits>.note                  which nodes exist and what they may write, signed, in order
     custody/<serial, 8 digits>.note                 what is sealed to whom, and who signs, signed, in order
     <node>/live/<first, 12 digits>-<count>.segment  entries `first` .. `first + count - 1`, sealed within a second
+    <node>/minute/..., hour, day, month             the same entries again, merged: each level from the one before it
     <node>/tile/<L>/<N>                             a full hash tile of the node's log (C2SP tlog-tiles paths)
     <node>/attachment/<SHA-256 of the ciphertext>   a scan or document, encrypted
     <node>/snapshot/<serial, 8 digits>.manifest     what a snapshot of the node's view consists of, signed
@@ -12,9 +13,9 @@
     <node>/alarm/<microseconds, 16 digits>-<n>.json another process changed the node's files: what, and when
     <node>/recovery.note                            what the recovery that made the node did and found, signed
 
-`live` is the first level of merging; `minute`, `hour` and `day` will stand in its place for merged segments. Keys of
-one level sort by first index. Two segments of a level may overlap: a node that died between storing a segment and
-noting it seals from the same entry again, so a reader takes the longest that fits and needs no rule for ties.
+Keys of one level sort by first index. Two segments of a level may overlap: a node that died between storing a segment
+and noting it seals from the same entry again, so a reader takes the longest that fits and needs no rule for ties. A
+merged segment begins and ends where segments of the level below it do.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from nirantar.limits import NODE_NAME_CHARS_MAX, VAULT_KEY_CHARS_MAX, VAULT_KEY_
 HOSPITAL_KEY: Final = "hospital.json"
 ROSTER_PREFIX: Final = "roster/"
 CUSTODY_PREFIX: Final = "custody/"
-LEVELS: Final = ("live", "minute", "hour", "day")
+LEVELS: Final = ("live", "minute", "hour", "day", "month")
+"""From what is sealed within a second to what is kept for good; each is merged from the one before it."""
 NODE_NAMES_RESERVED: Final = frozenset({"authority", "custody", "roster"})
 """Node names that would mix with the vault's own directories, or with the name of the authority's key."""
 
