@@ -24,10 +24,11 @@ PAGE_KEYS: Final = 1_000
 
 
 class SealedLog:
-    """A log of `size` entries under a key of its own. `twist` gives another log under the same key."""
+    """A log of `size` entries under a key of its own, or of these `entries`. `twist` gives another log under the same
+    key."""
 
-    def __init__(self, size: int, *, twist: str = "") -> None:
-        self.entries = [f'{{"n":{number},"twist":"{twist}"}}'.encode() for number in range(size)]
+    def __init__(self, size: int, *, twist: str = "", entries: Sequence[bytes] = ()) -> None:
+        self.entries = list(entries) or [f'{{"n":{number},"twist":"{twist}"}}'.encode() for number in range(size)]
         self.leaves = [leaf_hash(entry) for entry in self.entries]
         self.signer = Signer(ORIGIN, bytes(range(32)))
         self.identity, self.recipient = new_identity()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -284,3 +287,20 @@ def test_the_program_itself_teaches(command: Command) -> None:
         assert ran.code == 0
         assert all(name in ran.out for name in COMMANDS)
     assert command("--version").out.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", [("verify", "--json"), ("verify",), ("doctor",)])
+def test_a_reader_that_has_enough_ends_a_command_quietly(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """`| true`: no complaint about a path, and the code that a shell gives a program which nobody reads."""
+    home = tmp_path / "node"
+    nirantar("init", home, "--hospital", "Test", "--node", "opd", "--vault", (tmp_path / "vault").as_uri())
+    reads, writes = os.pipe()
+    os.close(reads)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "nirantar.cli", words[0], home, *words[1:]], stdout=writes, stderr=subprocess.PIPE,
+            timeout=240, check=False,
+        )
+    finally:
+        os.close(writes)
+    assert (done.returncode, done.stderr) == (141, b"")

@@ -78,8 +78,9 @@ def import_files(
         except (InvalidInput, NotFound) as reason:
             report.rejected.append((piece.place, _why(piece, reason)))
 
+    same = Counter(path.name for path in files)
     for number, path in enumerate(files):
-        for piece in _pieces(host, path, report):
+        for piece in _pieces(host, path, path.name if same[path.name] == 1 else str(path), report):
             send(piece)
         progress(number + 1, len(files))
     settle(0)
@@ -106,8 +107,8 @@ def _files(host: Host, paths: Sequence[Path]) -> Iterator[Path]:
             yield path
 
 
-def _pieces(host: Host, path: Path, report: ImportReport) -> Iterator[_Piece]:
-    for place, text in _texts(host, path):
+def _pieces(host: Host, path: Path, name: str, report: ImportReport) -> Iterator[_Piece]:
+    for place, text in _texts(host, path, name):
         try:
             if len(text) > limits.REQUEST_BYTES_MAX:
                 raise LimitExceeded(f"It is longer than REQUEST_BYTES_MAX ({limits.REQUEST_BYTES_MAX} bytes).")
@@ -116,10 +117,11 @@ def _pieces(host: Host, path: Path, report: ImportReport) -> Iterator[_Piece]:
             report.rejected.append((place, str(reason)))
 
 
-def _texts(host: Host, path: Path) -> Iterator[tuple[str, bytes]]:
-    """(place, JSON) of each piece of a file, in bounded memory: what is too long is cut just beyond the bound."""
+def _texts(host: Host, path: Path, name: str) -> Iterator[tuple[str, bytes]]:
+    """(place, JSON) of each piece of the file that goes by `name`, in bounded memory: what is too long is cut just
+    beyond the bound."""
     if path.suffix != ".ndjson":
-        yield path.name, host.files.read(path, 0, limits.REQUEST_BYTES_MAX + 1)
+        yield name, host.files.read(path, 0, limits.REQUEST_BYTES_MAX + 1)
         return
     number, start, rest = 1, 0, b""
     while data := host.files.read(path, start, _READ_BYTES):
@@ -128,10 +130,10 @@ def _texts(host: Host, path: Path) -> Iterator[tuple[str, bytes]]:
         rest = rest[: limits.REQUEST_BYTES_MAX + 1]
         for line in lines:
             if line.strip():
-                yield f"{path.name}:{number}", line
+                yield f"{name}:{number}", line
             number += 1
     if rest.strip():
-        yield f"{path.name}:{number}", rest
+        yield f"{name}:{number}", rest
 
 
 def _operations(resource: Any) -> tuple[Operation, ...]:

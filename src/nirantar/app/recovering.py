@@ -27,11 +27,13 @@ from nirantar.app.founding import (
     write_directory,
 )
 from nirantar.app.node import VIEW_FILE, open_view, read_papers
+from nirantar.app.opening import opener_of
 from nirantar.app.recovery_report import Recovered, write_report
 from nirantar.continuity.identity import RecoveryIdentity
-from nirantar.continuity.log_reading import Gap, LogReading, Step
+from nirantar.continuity.log_reading import Gap, LogReading
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
-from nirantar.continuity.vault_reading import read_attachment, read_log
+from nirantar.continuity.segment_opening import Part
+from nirantar.continuity.vault_reading import read_attachment, read_stretches
 from nirantar.errors import EntryDamaged, Finding, SetupError
 from nirantar.fold.grants import Grant
 from nirantar.fold.roster import Roster
@@ -39,7 +41,7 @@ from nirantar.host.port import Host
 from nirantar.host.times import from_instant
 from nirantar.interactions.transaction import Durability
 from nirantar.journal.attachments import ATTACHMENTS_DIRECTORY, Attachments
-from nirantar.journal.entry import attachments_in, decode
+from nirantar.journal.entry import decode
 from nirantar.journal.log import JOURNAL_FILE, JournalWriter
 from nirantar.journal.reader import JournalReader
 from nirantar.tlog.note import Signer, Verifier
@@ -105,7 +107,8 @@ def recover(
     host.files.make_directory(directory)
     try:
         readings, stops = _fill_journal(
-            host, vaults, published.identities, directory, before, signer, stop_us=stop_us, progress=reading
+            host, vaults, published.identities, directory, before, signer, uris=vault_uris,
+            stop_us=stop_us, progress=reading,
         )
         # The new roster's place is the next that is free in every vault.
         serial = free_serial(vaults, ROSTER_PREFIX, before.serial) - 1
@@ -215,37 +218,38 @@ def _sealed_after_closing(grant: Grant, reading: LogReading) -> Iterator[Finding
 
 def _fill_journal(
     host: Host, vaults: Sequence[Vault], identities: Sequence[str], directory: Path, before: Roster, signer: Signer,
-    *, stop_us: int | None, progress: Progress,
+    *, uris: Sequence[str], stop_us: int | None, progress: Progress,
 ) -> tuple[dict[str, LogReading], dict[str, int]]:
     """Copy every log of the roster into the new journal; also where each stood at `stop_us`."""
     readings: dict[str, LogReading] = {}
     stops: dict[str, int] = {}
     attachments = Attachments(host, directory / ATTACHMENTS_DIRECTORY)
-    with closing(JournalWriter(host, directory / JOURNAL_FILE, signer.name, signer)) as journal:
+    with (
+        opener_of(host, vaults, uris, identities, outline=False) as opener,
+        closing(JournalWriter(host, directory / JOURNAL_FILE, signer.name, signer)) as journal,
+    ):
         for grant in before.grants:
             one = readings[grant.origin] = LogReading(grant.origin, Verifier.parse(grant.vkey))
             journal.begin()
             journal.add_log(grant.origin, grant.vkey)
             waiting_bytes = 0
-            for step in read_log(vaults, identities, one):
-                if isinstance(step, Gap):
-                    journal.append_gap(step.frontier, grant.origin)
-                elif step.data is None:
-                    journal.append_missing(step.leaf_hash, grant.origin)
-                else:
-                    journal.append(step.data, grant.origin)
-                    fetch_attachments(vaults, attachments, one, step)
-                    waiting_bytes += len(step.data)
-                    if stop_us is not None and grant.origin not in stops:
-                        recorded_us = _recorded_us(step.data, grant.origin, step.entry_index)
-                        if recorded_us is not None and recorded_us > stop_us:
-                            stops[grant.origin] = step.entry_index
+            for each in read_stretches(vaults, opener, one):
+                if isinstance(each, Gap):
+                    journal.append_gap(each.frontier, grant.origin)
+                    continue
+                entries = each.part.entries if each.part is not None else [b""] * len(each.leaf_hashes)
+                journal.append_copies(entries, each.leaf_hashes, grant.origin)
+                if each.part is not None:
+                    fetch_attachments(vaults, attachments, one, each.first_index, each.part)
+                if stop_us is not None and grant.origin not in stops:
+                    stop = _first_after(stop_us, entries, grant.origin, each.first_index)
+                    stops.update({} if stop is None else {grant.origin: stop})
+                waiting_bytes += sum(map(len, entries))
                 if waiting_bytes > limits.BATCH_BYTES_MAX:
                     journal.keep()
                     journal.begin()
                     waiting_bytes = 0
-                if one.size % _PROGRESS_ENTRIES == 0:
-                    progress(one.size, max(one.size, one.promised_size))
+                progress(one.size, max(one.size, one.promised_size))
             if one.head_note:
                 journal.put_checkpoint(grant.origin, one.head_size, host.now_us(), one.head_note)
             journal.keep()
@@ -253,26 +257,33 @@ def _fill_journal(
     return readings, stops
 
 
-def _recorded_us(data: bytes, origin: str, entry_index: int) -> int | None:
-    """When an entry was recorded; None when it does not tell. Such an entry is not folded anyway."""
-    try:
-        entry = decode(data, origin, entry_index)
-        return None if entry is None else from_instant(entry.recorded_at)
-    except (EntryDamaged, ValueError):
-        return None
+def _first_after(stop_us: int, entries: Sequence[bytes], origin: str, first_index: int) -> int | None:
+    """The index of the first of these entries that was recorded after `stop_us`. One that does not tell when it was is
+    not folded anyway."""
+    for entry_index, data in enumerate(entries, first_index):
+        try:
+            entry = decode(data, origin, entry_index) if data else None
+            if entry is not None and from_instant(entry.recorded_at) > stop_us:
+                return entry_index
+        except (EntryDamaged, ValueError):
+            continue
+    return None
 
 
-def fetch_attachments(vaults: Sequence[Vault], attachments: Attachments, reading: LogReading, step: Step) -> None:
-    """Bring an entry's attachments along; what no vault can give is named."""
-    for attachment in attachments_in(step.data or b"", reading.origin, step.entry_index):
-        sealed = read_attachment(vaults, reading.origin.rpartition("/")[2], attachment.sha256)
-        if sealed is None:
-            reading.findings.append(Finding(
-                f"{reading.origin} entry {step.entry_index}",
-                f"no vault holds its attachment {attachment.sha256} undamaged", "lost",
-            ))
-        else:
-            attachments.keep(attachment.sha256, sealed)
+def fetch_attachments(
+    vaults: Sequence[Vault], attachments: Attachments, reading: LogReading, first_index: int, part: Part
+) -> None:
+    """Bring the attachments of entries along; what no vault can give is named."""
+    for mark in part.marks:
+        for digest in mark.attachments:
+            sealed = read_attachment(vaults, reading.origin.rpartition("/")[2], digest)
+            if sealed is None:
+                reading.findings.append(Finding(
+                    f"{reading.origin} entry {first_index + mark.position}",
+                    f"no vault holds its attachment {digest} undamaged", "lost",
+                ))
+            else:
+                attachments.keep(digest, sealed)
 
 
 def _fold(host: Host, directory: Path, progress: Progress) -> dict[str, int]:

@@ -21,16 +21,17 @@ from nirantar.app.node import (
     read_papers,
     remove_database,
 )
+from nirantar.app.opening import opener_of
 from nirantar.continuity.digests import journalled
 from nirantar.continuity.identity import Identity
 from nirantar.continuity.log_reading import Gap, LogReading
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
-from nirantar.continuity.vault_reading import read_attachment, read_log
-from nirantar.errors import Damaged, DirectoryInUse, EntryDamaged, Finding
+from nirantar.continuity.segment_opening import Part
+from nirantar.continuity.vault_reading import read_attachment, read_stretches
+from nirantar.errors import Damaged, DirectoryInUse, Finding
 from nirantar.host.port import Host
 from nirantar.interactions.access_log import check_access_log
 from nirantar.journal.attachments import ATTACHMENTS_DIRECTORY, Attachments
-from nirantar.journal.entry import decode
 from nirantar.journal.fsck import check_log
 from nirantar.journal.log import JOURNAL_FILE
 from nirantar.journal.reader import JournalReader
@@ -84,28 +85,30 @@ def verify_node(
 
 
 def verify_vault(
-    host: Host, vaults: Sequence[Vault], identity: Identity, *, progress: Progress = no_progress
+    host: Host, vaults: Sequence[Vault], identity: Identity, *, uris: Sequence[str] = (),
+    progress: Progress = no_progress,
 ) -> VerifyReport:
     """Verify everything that vaults hold: decrypt, hash, compare with every signature, read every entry.
 
+    With `uris`, by which other processes can open these vaults, all cores do it where it is much.
     Raises IdentityWrong, NotFound and VaultUnavailable; damage goes into the report.
     """
     started_us = host.monotonic_us()
     report = VerifyReport(", ".join(vault.location for vault in vaults))
     published = read_published(vaults, identity)
     report.findings += published.findings
-    for grant in published.roster.grants:
-        reading = LogReading(grant.origin, Verifier.parse(grant.vkey))
-        for step in read_log(vaults, published.identities, reading):
-            if isinstance(step, Gap):
-                continue
-            if step.data is not None:
-                report.resources += _versions(vaults, step.data, grant.origin, step.entry_index, report)
-            if step.entry_index % 256 == 0:
-                progress(step.entry_index, max(reading.promised_size, step.entry_index))
-        report.entries += reading.size - len(reading.lost)
-        report.logs[grant.origin] = reading.proven_size
-        report.findings += reading.findings
+    with opener_of(host, vaults, uris, published.identities, outline=True) as opener:
+        for grant in published.roster.grants:
+            reading = LogReading(grant.origin, Verifier.parse(grant.vkey))
+            for stretch in read_stretches(vaults, opener, reading):
+                if isinstance(stretch, Gap) or stretch.part is None:
+                    continue
+                report.resources += sum(stretch.part.versions)
+                report.findings += _marked(vaults, grant.origin, stretch.first_index, stretch.part)
+                progress(reading.size, max(reading.promised_size, reading.size))
+            report.entries += reading.size - len(reading.lost)
+            report.logs[grant.origin] = reading.proven_size
+            report.findings += reading.findings
     report.ok = not report.findings
     report.seconds = (host.monotonic_us() - started_us) / 1e6
     return report
@@ -136,21 +139,15 @@ def _verify_journal(
     return healthy
 
 
-def _versions(vaults: Sequence[Vault], data: bytes, origin: str, entry_index: int, report: VerifyReport) -> int:
-    try:
-        entry = decode(data, origin, entry_index)
-    except EntryDamaged as reason:
-        report.findings.append(Finding(f"{origin} entry {entry_index}", str(reason)))
-        return 0
-    if entry is None:
-        return 0
-    for attachment in entry.attachments:
-        if read_attachment(vaults, origin.rpartition("/")[2], attachment.sha256) is None:
-            report.findings.append(Finding(
-                f"{origin} entry {entry_index}",
-                f"no vault holds its attachment {attachment.sha256} undamaged", "lost",
-            ))
-    return len(entry.changes)
+def _marked(vaults: Sequence[Vault], origin: str, first_index: int, part: Part) -> Iterator[Finding]:
+    """What is wrong with entries that are as their node signed them: unreadable, or without an attachment."""
+    for mark in part.marks:
+        where = f"{origin} entry {first_index + mark.position}"
+        if mark.damage:
+            yield Finding(where, mark.damage)
+        for digest in mark.attachments:
+            if read_attachment(vaults, origin.rpartition("/")[2], digest) is None:
+                yield Finding(where, f"no vault holds its attachment {digest} undamaged", "lost")
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from nirantar import __version__
 from nirantar.app.garbage import look_for_cycles_seldom
-from nirantar.cli.terminal import EXIT_INPUT, fail
+from nirantar.cli.terminal import EXIT_INPUT, fail, nobody_reads
 from nirantar.errors import NirantarError, SetupError
 
 COMMANDS: Final = {
@@ -60,10 +60,13 @@ def main() -> None:
     words = sys.argv[1:]
     try:
         command_line(overview=words[:1] in ([], ["--help"], ["-h"]))(words, exit_on_error=False)
+        sys.stdout.flush()
     except CycloptsError:
         sys.exit(EXIT_INPUT)
     except NirantarError as error:
         fail(error)
+    except BrokenPipeError:
+        nobody_reads()
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         fail(SetupError(f"{where}{error.strerror or error}. Check the path and who may write there."))

@@ -1,14 +1,16 @@
 """How commands speak: progress on standard error, results on standard output, exit codes that mean something.
 
 0 all is well · 1 it ran and found damage or loss · 2 the input is wrong · 3 the directory, key or configuration is not
-usable · 4 something is unavailable now; try later · 70 the disk broke a promise, or a defect of ours.
+usable · 4 something is unavailable now; try later · 70 the disk broke a promise, or a defect of ours ·
+141 nobody read on.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, NoReturn
 
 import msgspec
@@ -24,11 +26,32 @@ EXIT_DAMAGE: Final = 1
 EXIT_INPUT: Final = 2
 EXIT_SETUP: Final = 3
 EXIT_UNAVAILABLE: Final = 4
+EXIT_NOBODY_READS: Final = 141
 
 _WIDTH: Final = None if sys.stdout.isatty() else 160
 
-out: Final = Console(highlight=False, soft_wrap=True, width=_WIDTH)
-err: Final = Console(stderr=True, highlight=False, soft_wrap=True)
+
+class _Console(Console):
+    """Rich's, which ends as `nobody_reads` where its reader has gone."""
+
+    def on_broken_pipe(self) -> NoReturn:
+        nobody_reads()
+
+
+def nobody_reads() -> NoReturn:
+    """End quietly, as programs do whose reader (`| head`) has enough: nothing was wrong with the command."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        # What waits in a buffer is written at the end, and would complain again.
+        with suppress(OSError, ValueError):
+            stream.flush()
+        with suppress(OSError, ValueError):
+            os.dup2(nowhere, stream.fileno())
+    raise SystemExit(EXIT_NOBODY_READS)
+
+
+out: Final = _Console(highlight=False, soft_wrap=True, width=_WIDTH)
+err: Final = _Console(stderr=True, highlight=False, soft_wrap=True)
 
 _EXIT_CODES: Final[tuple[tuple[type[NirantarError], int], ...]] = (
     (FsyncFailed, EXIT_BROKEN_PROMISE),

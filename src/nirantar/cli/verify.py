@@ -50,7 +50,9 @@ def verify(
             raise InvalidInput("A vault can only be opened with --identity FILE.")
         else:
             vaults = [open_vault(host, uri) for uri in vault]
-            report = verify_vault(host, vaults, read_either_identity(host, identity), progress=hashing)
+            report = verify_vault(
+                host, vaults, read_either_identity(host, identity), uris=vault, progress=hashing
+            )
     if json:
         terminal.print_json(report)
     else:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from nirantar.continuity.segment_opening import Part
 from nirantar.errors import Finding
 from nirantar.tlog.checkpoint import Checkpoint
 from nirantar.tlog.compact_range import subtrees
@@ -23,6 +24,16 @@ class Step:
     entry_index: int
     data: bytes | None
     leaf_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Entries that follow one another, from `first_index` on: their leaf hashes, and what was read of them, None when
+    they are lost."""
+
+    first_index: int
+    leaf_hashes: Sequence[bytes]
+    part: Part | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +82,20 @@ class LogReading:
         )
         return all(here[place] == there[place] for place in here.keys() & there.keys())
 
-    def take(self, data: bytes | None, leaf: bytes, *, proven: bool) -> Step:
-        """Count the next entry, and compare with what the node signed for this size."""
-        step = Step(self.size, data, leaf)
-        self._behind.append(leaf)
-        if len(self._behind) == _BEHIND_MAX:
+    def take(self, part: Part | None, leaves: Sequence[bytes], *, proven: bool) -> Stretch:
+        """Count the next entries, and compare with what the node signed for each size that they reach."""
+        first, end = self.size, self.size + len(leaves)
+        if part is None:
+            self.lost.extend(range(first, end))
+        for size in (*sorted(each for each in self._waiting if first < each < end), end):
+            self._behind += leaves[self.size - first : size - first]
+            self.size = size
+            if proven:
+                self.proven_size = size
+            self._compare()
+        if len(self._behind) > _BEHIND_MAX:
             self._catch_up()
-        if data is None:
-            self.lost.append(self.size)
-        self.size += 1
-        if proven:
-            self.proven_size = self.size
-        self._compare()
-        return step
+        return Stretch(first, leaves, part)
 
     def leads_to(self, leaves: Sequence[bytes], frontier: Frontier) -> bool:
         """Whether these next leaf hashes lead from here to that frontier."""

@@ -13,9 +13,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import count, repeat
 from typing import Final
 
-from nirantar.continuity.log_reading import Gap, LogReading, Step, named
+from nirantar.continuity.log_reading import Gap, LogReading, Step, Stretch, named
+from nirantar.continuity.segment_opening import Fetched, Opener, SegmentOpener
 from nirantar.errors import (
     EntryDamaged,
     Finding,
@@ -31,7 +33,7 @@ from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
 from nirantar.tlog.merkle import HASH_BYTES
 from nirantar.vault.keys import LEVELS, AttachmentKey, SegmentKey, TileKey, parse, segments_from, segments_prefix
 from nirantar.vault.port import Vault
-from nirantar.vault.segments import SegmentHeader, check_sealed, entries_of, prove_header, read_header
+from nirantar.vault.segments import SegmentHeader
 
 TILE_WIDTH: Final = 256
 _FROM_HIGHEST: Final = tuple(reversed(LEVELS))
@@ -42,35 +44,54 @@ def read_log(vaults: Sequence[Vault], identities: Sequence[str], reading: LogRea
 
     Raises VaultUnavailable, and IdentityWrong where the identity opens nothing at all; all damage goes to findings.
     """
-    return _Reading(vaults, identities, reading).steps()
+    for each in read_stretches(vaults, SegmentOpener(identities, outline=False), reading):
+        if isinstance(each, Gap):
+            yield each
+            continue
+        entries = repeat(None) if each.part is None else each.part.entries
+        for entry_index, entry, leaf in zip(count(each.first_index), entries, each.leaf_hashes, strict=False):
+            yield Step(entry_index, entry, leaf)
+
+
+def read_stretches(vaults: Sequence[Vault], opener: Opener, reading: LogReading) -> Iterator[Stretch | Gap]:
+    """The same, many entries at a time, and of them what `opener` gives. `reading` is ahead of each entry of a stretch.
+
+    Raises VaultUnavailable, and IdentityWrong where the identity opens nothing at all; all damage goes to findings.
+    """
+    return _Reading(vaults, opener, reading).stretches()
 
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A segment whose header is good: where it lies, and the object as the first vault with a good header gave it."""
+    """A segment whose header is good, as the first vault with a good header gave it, and the vaults after that."""
 
-    key: str
-    header: SegmentHeader
-    checkpoint: Checkpoint | None
-    vault: Vault
-    data: bytes
+    fetched: Fetched
     others: tuple[Vault, ...]
+
+    @property
+    def header(self) -> SegmentHeader:
+        return self.fetched.header
+
+    @property
+    def named(self) -> str:
+        """As a finding names it."""
+        return f"{self.fetched.vault.location} {self.fetched.key}"
 
 
 class _Reading:
     """The walk through the levels. `_known` are headers whose leaf hashes are proven and whose entries could not all be
     opened: they name what is lost, once no other segment has it."""
 
-    def __init__(self, vaults: Sequence[Vault], identities: Sequence[str], reading: LogReading) -> None:
+    def __init__(self, vaults: Sequence[Vault], opener: Opener, reading: LogReading) -> None:
         self._vaults = vaults
-        self._identities = identities
+        self._opener = opener
         self._reading = reading
         self._node = reading.origin.rpartition("/")[2]
         self._known: list[SegmentHeader] = []
         self._opened = False
         self._wrong: IdentityWrong | None = None
 
-    def steps(self) -> Iterator[Step | Gap]:
+    def stretches(self) -> Iterator[Stretch | Gap]:
         """The whole log."""
         yield from self._level(_FROM_HIGHEST, None)
         for header in sorted(self._known, key=lambda each: each.end):
@@ -80,26 +101,28 @@ class _Reading:
             raise self._wrong
         self._reading.end()
 
-    def _level(self, levels: Sequence[str], stop: int | None) -> Iterator[Step | Gap]:
+    def _level(self, levels: Sequence[str], stop: int | None) -> Iterator[Stretch | Gap]:
         """Read on, up to `stop`, from the first of `levels`, and what it lacks from those after it."""
         reading, below = self._reading, levels[1:]
         of_version_1: list[tuple[SegmentKey, list[Vault]]] = []
-        for key, holders in self._listed(levels[0], stop):
-            found = self._fetch(key, holders) if key.end > reading.size else None
-            if found is None:
-                continue
-            if found.checkpoint is None:
-                of_version_1.append((key, holders))
-                continue
-            if key.first > reading.size:
-                yield from self._lower(below, of_version_1, key.first)
-            if key.end > reading.size:
-                yield from self._take(found, found.checkpoint)
+        listed = self._listed(levels[0], stop)
+        with self._opener.foreseen(self._needed(listed), reading.verifier):
+            for key, holders in listed:
+                found = self._fetch(key, holders) if key.end > reading.size else None
+                if found is None:
+                    continue
+                if found.fetched.checkpoint is None:
+                    of_version_1.append((key, holders))
+                    continue
+                if key.first > reading.size:
+                    yield from self._lower(below, of_version_1, key.first)
+                if key.end > reading.size:
+                    yield from self._take(found, found.fetched.checkpoint)
         yield from self._lower(below, of_version_1, stop)
 
     def _lower(
         self, below: Sequence[str], of_version_1: Sequence[tuple[SegmentKey, list[Vault]]], stop: int | None
-    ) -> Iterator[Step | Gap]:
+    ) -> Iterator[Stretch | Gap]:
         """What a level lacks: from the levels below it, and below the lowest from segments that prove nothing alone."""
         if below:
             yield from self._level(below, stop)
@@ -127,6 +150,14 @@ class _Reading:
                 found.setdefault(key, []).append(vault)
         return sorted(found.items(), key=lambda each: (each[0].first, -each[0].count))
 
+    def _needed(self, listed: Sequence[tuple[SegmentKey, Sequence[Vault]]]) -> Iterator[tuple[Vault, SegmentKey]]:
+        """What will be asked for, by its names, unless something is damaged."""
+        size = self._reading.size
+        for key, holders in listed:
+            if key.end > size:
+                size = key.end
+                yield holders[0], key
+
     def _covers(self, header: SegmentHeader) -> bool:
         return header.first_index <= self._reading.size < header.end
 
@@ -136,11 +167,7 @@ class _Reading:
         silent: VaultUnavailable | None = None
         for number, vault in enumerate(holders):
             try:
-                data = vault.get(key)
-                header = read_header(data, key=key)
-                checkpoint = None
-                if header.proves_itself:
-                    checkpoint, _ = prove_header(header, self._reading.verifier, key=key)
+                fetched = self._opener.fetch(vault, key, self._reading.verifier)
             except SegmentDamaged as damage:
                 self._reading.findings.append(Finding(f"{vault.location} {key}", str(damage)))
             except NotFound:
@@ -148,18 +175,18 @@ class _Reading:
             except VaultUnavailable as failure:
                 silent = failure
             else:
-                return _Found(key, header, checkpoint, vault, data, tuple(holders[number + 1 :]))
+                return _Found(fetched, tuple(holders[number + 1 :]))
         if silent is not None:
             # It may be whole there: to call it lost would close the log before it.
             raise silent
         return None
 
-    def _take(self, found: _Found, checkpoint: Checkpoint) -> Iterator[Step | Gap]:
+    def _take(self, found: _Found, checkpoint: Checkpoint) -> Iterator[Stretch | Gap]:
         """The entries of a proven segment that are still wanted, after what lies before it and is nowhere else."""
         reading = self._reading
         if not reading.continued_by(found.header):
             reading.findings.append(Finding(
-                f"{found.vault.location} {found.key}",
+                found.named,
                 "the node's key signed it, but over other entries than those before it: there are two histories of "
                 "this log, so somebody else has the key or its disk was rolled back", "altered",
             ))
@@ -174,7 +201,7 @@ class _Reading:
         if reading.size < found.header.end:
             self._known = [*self._known[1 - KNOWN_HEADERS_MAX :], found.header]
 
-    def _take_version_1(self, segment: SegmentKey, holders: Sequence[Vault]) -> Iterator[Step | Gap]:
+    def _take_version_1(self, segment: SegmentKey, holders: Sequence[Vault]) -> Iterator[Stretch | Gap]:
         """The entries of a segment that proves nothing alone: its checkpoint does once the entries reach its size."""
         reading = self._reading
         found = self._fetch(segment, holders)
@@ -188,35 +215,35 @@ class _Reading:
         try:
             checkpoint = open_checkpoint(note, reading.verifier)
         except ProofInvalid as damage:
-            reading.findings.append(Finding(f"{found.vault.location} {found.key}", str(damage)))
+            reading.findings.append(Finding(found.named, str(damage)))
             return
         leaves = found.header.leaves(reading.size, segment.end)
         if checkpoint.tree_size == segment.end and reading.root_after(leaves) != checkpoint.root_hash:
             reading.findings.append(Finding(
-                f"{found.vault.location} {found.key}",
+                found.named,
                 "with the entries before it, it does not hash to the root that the node signed: an entry was exchanged",
                 "altered",
             ))
             return
         reading.expect(checkpoint, note)
         yield from self._entries(found, proven=False)
-        for leaf in found.header.leaves(reading.size, segment.end):
-            yield reading.take(None, leaf, proven=False)
+        if rest := found.header.leaves(reading.size, segment.end):
+            yield reading.take(None, rest, proven=False)
 
-    def _entries(self, found: _Found, *, proven: bool) -> Iterator[Step]:
+    def _entries(self, found: _Found, *, proven: bool) -> Iterator[Stretch]:
         """The entries from here on, from one vault after another until all are read or none is left."""
-        reading, header, key = self._reading, found.header, found.key
+        reading, header, key = self._reading, found.header, found.fetched.key
         silent: VaultUnavailable | None = None
-        for vault in (found.vault, *found.others):
+        for vault in (found.fetched.vault, *found.others):
+            fetched = found.fetched if vault is found.fetched.vault else found.fetched.of(vault)
+            position = header.first_index
             try:
-                data = found.data if vault is found.vault else vault.get(key)
-                if check_sealed(data, key=key).leaf_hashes != header.leaf_hashes:
-                    raise SegmentDamaged(key, "it has other leaf hashes than the same object of another vault")
-                leaves = header.leaves(header.first_index, header.end)
-                for position, entry in enumerate(entries_of(data, header, self._identities, key=key)):
+                for part in self._opener.parts(fetched):
                     self._opened = True
-                    if header.first_index + position == reading.size:
-                        yield reading.take(entry, leaves[position], proven=proven)
+                    start, position = position, position + part.count
+                    if start <= reading.size < position:
+                        wanted, leaves = part.after(reading.size - start), header.leaves(reading.size, position)
+                        yield reading.take(wanted, leaves, proven=proven)
             except (SegmentDamaged, EntryDamaged) as damage:
                 reading.findings.append(Finding(f"{vault.location} {key}", str(damage)))
             except IdentityWrong as wrong:
@@ -232,7 +259,7 @@ class _Reading:
         if silent is not None:
             raise silent
 
-    def _bridge(self, stop: int, header: SegmentHeader | None) -> Iterator[Step | Gap]:
+    def _bridge(self, stop: int, header: SegmentHeader | None) -> Iterator[Stretch | Gap]:
         """Cross what no segment holds, up to `stop`: by leaf hashes that are proven, by tiles, which `header` proves if
         it stands there, or else, if it does, by what it says of the tree before it."""
         reading = self._reading
@@ -256,8 +283,8 @@ class _Reading:
                 named(reading.origin, start, stop),
                 "no vault holds their segment whole; their leaf hashes are known, their bytes are lost", "lost",
             ))
-            for leaf in leaves:
-                yield reading.take(None, leaf, proven=proven)
+            if leaves:
+                yield reading.take(None, leaves, proven=proven)
         elif header is not None and stop - start <= LOG_GAP_ENTRIES_MAX:
             reading.findings.append(Finding(
                 named(reading.origin, start, stop),

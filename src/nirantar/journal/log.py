@@ -7,7 +7,9 @@ kept at every eighth level, which are exactly C2SP's tile slots, so that a root 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -171,6 +173,23 @@ class JournalWriter:
         log.frontier.append(leaf)
         if log.size % TILE_WIDTH == 0:
             self._fill_slots(log)
+
+    def append_copies(self, entries: Sequence[bytes], leaves: Sequence[bytes], origin: str) -> None:
+        """Append entries of another log, each with its leaf hash, which the caller has compared; b"" for an entry whose
+        bytes are lost. Raises DiskFull."""
+        log, at = self._logs[origin], 0
+        while at < len(leaves):
+            stop = at + TILE_WIDTH - log.size % TILE_WIDTH
+            row = log.key << ORIGIN_BITS | log.size
+            with translated():
+                self._connection.executemany(
+                    "INSERT INTO entry (row, leaf_hash, data) VALUES (?, ?, ?)",
+                    zip(count(row), leaves[at:stop], entries[at:stop], strict=False),
+                )
+            log.frontier.extend(leaves[at:stop])
+            if log.size % TILE_WIDTH == 0:
+                self._fill_slots(log)
+            at = stop
 
     def append_gap(self, frontier: Frontier, origin: str) -> None:
         """Keep the places of another log's entries up to `frontier`, which is proven: of those entries themselves not

@@ -269,23 +269,26 @@ def open_segment(data: bytes, identities: Sequence[str], *, key: str) -> tuple[S
     Raises SegmentDamaged, EntryDamaged for the entry that differs, IdentityWrong if no identity fits.
     """
     header = check_sealed(data, key=key)
-    return header, list(entries_of(data, header, identities, key=key))
+    return header, [entry for run in runs_of(data, header, identities, key=key) for entry in run]
 
 
-def entries_of(data: bytes, header: SegmentHeader, identities: Sequence[str], *, key: str) -> Iterator[bytes]:
-    """The entries of a segment with this header, in order, each equal to its leaf hash, in memory of what is
-    compressed. What is damaged is found when its turn comes: the entries before it are good.
+def runs_of(data: bytes, header: SegmentHeader, identities: Sequence[str], *, key: str) -> Iterator[list[bytes]]:
+    """The entries of a segment with this header, in order, a run of some at a time, each equal to its leaf hash, in
+    memory of what is compressed. What is damaged is found when its turn comes: the entries before it are good.
 
     Raises SegmentDamaged, EntryDamaged for the entry that differs, IdentityWrong if no identity fits.
     """
-    position, leaves = 0, _hashes(header.leaf_hashes)
+    position = 0
     try:
-        for entry in _lines(decrypt(data[data.index(_HEADER_END) + len(_HEADER_END) :], identities)):
-            if position == header.count:
-                raise SegmentDamaged(key, f"it holds more than {position} entries, its header says {position}")
-            _check_entry(header.origin, header.first_index + position, entry, leaves[position])
-            yield entry
-            position += 1
+        for run in _lines(decrypt(data[data.index(_HEADER_END) + len(_HEADER_END) :], identities)):
+            good = _good(header, position, run)
+            if good:
+                yield run[:good] if good < len(run) else run
+            position += good
+            if good < len(run):
+                if position == header.count:
+                    raise SegmentDamaged(key, f"it holds more than {position} entries, its header says {position}")
+                _check_entry(header.origin, header.first_index + position, run[good], header.leaf_hash(position))
     except (EntryDamaged, SegmentDamaged):
         raise
     except Damaged as reason:
@@ -348,6 +351,15 @@ def _hashes(joined: bytes) -> list[bytes]:
     return [joined[place : place + HASH_BYTES] for place in range(0, len(joined), HASH_BYTES)]
 
 
+def _good(header: SegmentHeader, position: int, run: Sequence[bytes]) -> int:
+    """How many entries, from the first on, are those that the header names from `position` on."""
+    named = _hashes(header.leaf_hashes[position * HASH_BYTES : (position + len(run)) * HASH_BYTES])
+    for good, (entry, leaf) in enumerate(zip(run, named, strict=False)):
+        if sha256(b"\x00" + entry).digest() != leaf or not 0 < len(entry) <= ENTRY_BYTES_MAX:
+            return good
+    return len(named)
+
+
 def _check_entry(origin: str, entry_index: int, entry: bytes, leaf_hash: bytes) -> None:
     if len(entry) > ENTRY_BYTES_MAX:
         raise EntryDamaged(origin, entry_index, f"longer than ENTRY_BYTES_MAX ({ENTRY_BYTES_MAX})")
@@ -357,8 +369,8 @@ def _check_entry(origin: str, entry_index: int, entry: bytes, leaf_hash: bytes) 
         raise EntryDamaged(origin, entry_index, "its bytes differ from its leaf hash")
 
 
-def _lines(compressed: bytes) -> Iterator[bytes]:
-    """Decompress within bounds, line by line: a few bytes can say that they are gigabytes."""
+def _lines(compressed: bytes) -> Iterator[list[bytes]]:
+    """Decompress within bounds, a run of lines at a time: a few bytes can say that they are gigabytes."""
     decompressor = zstandard.ZstdDecompressor(max_window_size=SEGMENT_ZSTD_WINDOW_BYTES_MAX)
     begun: list[bytes] = []
     begun_bytes = total = 0
@@ -370,7 +382,7 @@ def _lines(compressed: bytes) -> Iterator[bytes]:
             *lines, rest = chunk.split(b"\n")
             if lines:
                 lines[0] = b"".join((*begun, lines[0]))
-                yield from lines
+                yield lines
                 begun, begun_bytes = [], 0
             begun.append(rest)
             begun_bytes += len(rest)

@@ -154,3 +154,12 @@ def test_a_file_of_another_kind_is_told_which_kinds_there_are(node: Node) -> Non
     with pytest.raises(InvalidInput, match=r"\.json or \.ndjson"):
         taken(node, FILES / "right.json", FILES / "notes.txt")
     assert taken(node).unchanged == 0
+
+
+def test_files_of_one_name_are_told_apart(node: Node) -> None:
+    """A refused file is named by itself, and with its folder where another bears the same name."""
+    for folder in ("one", "two"):
+        node.host.files.make_directory(FILES / folder)
+        put(node, f"{folder}/a.json", b"no JSON")
+    put(node, "b.json", b"no JSON")
+    assert [place for place, _ in taken(node).rejected] == ["b.json", "/files/one/a.json", "/files/two/a.json"]

@@ -15,6 +15,9 @@ from nirantar.app.bench import (
     s3_latency,
     snapshots,
     vault_latency,
+    vault_restore,
+    vault_space,
+    vault_verify,
     verify,
 )
 from nirantar.app.bench.figure import Figure
@@ -31,6 +34,9 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     reading.NAME: reading.reading,
     verify.NAME: verify.verify,
     checkpoint.NAME: checkpoint.checkpoint,
+    vault_verify.NAME: vault_verify.vault_verify,
+    vault_restore.NAME: vault_restore.vault_restore,
+    vault_space.NAME: vault_space.vault_space,
     snapshots.NAME: snapshots.snapshots,
     memory.NAME: memory.memory,
 }
