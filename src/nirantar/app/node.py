@@ -12,6 +12,7 @@ from nirantar import __version__
 from nirantar.app import configuration
 from nirantar.app.configuration import Configuration
 from nirantar.app.founding import FOUNDING_FILE, GENERATION_FILE, NODE_KEY_FILE, ROSTER_FILE, UHID, publish
+from nirantar.app.preparing import PreparingProcess
 from nirantar.app.vaults import open_vault
 from nirantar.continuity import guard
 from nirantar.continuity.digests import AccessDigests, journalled
@@ -150,7 +151,8 @@ class Node:
         if lost is None:
             self._bring_view_forward(progress)
         self.vaults = tuple(open_vault(host, uri) for uri in settings.vaults)
-        self.sequencer = Sequencer(host, self.journal, self.view)
+        preparation = None if host.exclusive_databases else PreparingProcess()
+        self.sequencer = Sequencer(host, self.journal, self.view, preparation)
         self.attachments = Attachments(host, directory / ATTACHMENTS_DIRECTORY)
         self.sealer = Sealer(
             host, self.reader, self.attachments, origin, self.vaults, self.papers.document.recipients,
