@@ -17,8 +17,8 @@ from nirantar.app.vaults import open_vault
 from nirantar.continuity import guard
 from nirantar.continuity.digests import AccessDigests, journalled
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
-from nirantar.continuity.sealing import Sealer
-from nirantar.continuity.vault_witness import VaultWitness
+from nirantar.continuity.sealing import Sealer, witnesses_in
+from nirantar.continuity.witnessing import COSIGNED_DIRECTORY
 from nirantar.errors import Damaged, EntryDamaged, InvalidInput, NirantarError, ProofInvalid, SetupError, Unavailable
 from nirantar.fhir import schema
 from nirantar.fold.founding import FoundingDocument
@@ -158,6 +158,7 @@ class Node:
             host, self.reader, self.attachments, origin, self.vaults, self.papers.document.recipients,
             publish=lambda vault: publish(vault, self.papers.document, self.papers.roster, self.papers.roster_note),
             closed=self._why_closed, stop_writing=self._stop_writing,
+            cosigned=directory / COSIGNED_DIRECTORY,
         )
         self._refusal: str | None = None
         why = lost or self._why_read_only()
@@ -285,7 +286,7 @@ class Node:
                 closed = self._why_closed(vault)
                 if closed is not None:
                     return closed
-        witnesses = [VaultWitness(vault, self.papers.signer.verifier) for vault in self.vaults]
+        witnesses = witnesses_in(self.vaults, self.papers.signer.verifier)
         return guard.rolled_back(self.papers.origin, self.reader, witnesses)
 
 

@@ -23,7 +23,8 @@ from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.continuity.log_reading import Gap, LogReading, Step
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
 from nirantar.continuity.vault_reading import read_attachment, read_log
-from nirantar.errors import EntryDamaged, Finding, SetupError
+from nirantar.continuity.witnessing import claims
+from nirantar.errors import EntryDamaged, Finding, NotFound, SetupError
 from nirantar.fold.grants import Grant
 from nirantar.fold.roster import Roster
 from nirantar.host.port import Host
@@ -67,12 +68,13 @@ class RecoveryReport:
     ok: bool
 
 
-def recover(
+def recover(  # noqa: PLR0913  # what an operator can choose in a recovery
     host: Host, vaults: Sequence[Vault], vault_uris: Sequence[str], identity: RecoveryIdentity, directory: Path,
-    *, node: str | None = None, at: str | None = None, durability: Durability = "node",
+    *, node: str | None = None, at: str | None = None, durability: Durability = "node", witnesses: Sequence[Vault] = (),
     reading: Progress = no_progress, folding: Progress = no_progress,
 ) -> RecoveryReport:
-    """Build a node in the empty `directory` and report.
+    """Build a node in the empty `directory` and report. `witnesses` are further vaults that are only asked how far each
+    log had come; keepers among `vaults` are asked anyway.
 
     With `at` (an ISO time) the view shows each log as of that time; later entries are kept as evidence, not folded.
     Raises SetupError, IdentityWrong, NotFound or VaultUnavailable before anything is written; damage is reported,
@@ -95,6 +97,7 @@ def recover(
             host, vaults, identity, directory, before, signer, stop_us=stop_us, progress=reading
         )
         after = Roster(before.slug, before.serial, tuple(_revoke(each, readings, stops) for each in before.grants))
+        told = _ask_witnesses(host, directory, (*vaults, *witnesses), before, readings)
         founded = name_node(document, after, identity.authority, settings, signer)
         for vault in vaults:
             publish(vault, document, founded.roster, founded.roster_note)
@@ -107,7 +110,7 @@ def recover(
     read_us = host.monotonic_us()
     resources = _fold(host, directory, folding)
     done_us = host.monotonic_us()
-    findings = [*published.findings, *(finding for each in readings.values() for finding in each.findings)]
+    findings = [*published.findings, *told, *(finding for each in readings.values() for finding in each.findings)]
     for grant in before.grants:
         findings += _sealed_after_closing(grant, readings[grant.origin])
     grants = founded.roster.by_origin()
@@ -154,6 +157,40 @@ def _folded(grant: Grant) -> int:
     """How many entries of a log the recovered hospital shows."""
     closed = grant.last_size or 0
     return closed if grant.as_of_size is None else min(closed, grant.as_of_size)
+
+
+def _ask_witnesses(
+    host: Host, directory: Path, vaults: Sequence[Vault], before: Roster, readings: Mapping[str, LogReading]
+) -> list[Finding]:
+    """What witnesses say against what was read: entries beyond what could be proven, cut off or never sealed, and
+    another log than the one that they cosigned. Of a log that an earlier recovery closed, that was told then."""
+    findings: list[Finding] = []
+    with closing(JournalReader(host, directory / JOURNAL_FILE)) as reader:
+        for grant in before.grants:
+            proven = readings[grant.origin].proven_size
+            for where, claim in claims(vaults, readings[grant.origin].verifier, proven):
+                size = claim.tree_size
+                if size > proven and grant.last_size is None:
+                    findings.append(Finding(
+                        f"{grant.origin} entries {proven} to {size - 1}",
+                        f"they were there: {where} has a checkpoint of {size} entries, signed by the node; no vault "
+                        "gives what it proves", "lost",
+                    ))
+                elif size <= proven and _root(reader, grant.origin, size) not in (None, claim.root_hash):
+                    findings.append(Finding(
+                        f"{grant.origin} entries 0 to {size - 1}",
+                        f"{where} has another checkpoint of {size} entries, signed by the node: entries were exchanged",
+                        "altered",
+                    ))
+    return findings
+
+
+def _root(reader: JournalReader, origin: str, size: int) -> bytes | None:
+    """The root of what was read; None where a stretch of it is unknown."""
+    try:
+        return reader.root(origin, size)
+    except NotFound:
+        return None
 
 
 def _sealed_after_closing(grant: Grant, reading: LogReading) -> Iterator[Finding]:

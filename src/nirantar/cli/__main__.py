@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "doctor": "Is everything about a node as it should be?",
     "verify": "Is everything in a node or a vault there, unchanged, and provably so?",
     "recover": "Build the hospital again from a vault and the recovery identity.",
+    "keeper": "The put-only server for another machine: it keeps sealed copies and witnesses the logs.",
     "salvage": "What an old disk still holds beyond the vault.",
     "drill": "Attack a scratch hospital in the middle of its work, and measure every promise.",
     "bench": "Measure this machine, each figure beside its reference.",

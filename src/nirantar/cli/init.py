@@ -7,7 +7,7 @@ from typing import Literal
 
 from nirantar.app.founding import found_hospital, publish, require_empty, require_no_hospital, write_directory
 from nirantar.app.service import systemd_unit
-from nirantar.app.vaults import open_vault, require_apart
+from nirantar.app.vaults import begins_by_itself, open_vault, require_apart
 from nirantar.cli import terminal
 from nirantar.errors import SetupError
 from nirantar.host.real import RealHost
@@ -41,7 +41,8 @@ def init(
     node
         This node's name: lower-case letters, digits, hyphens. It can never be changed.
     vault
-        Where sealed copies go: `file:///absolute/path`. May be repeated.
+        Where sealed copies go: `file:///absolute/path`, or `keeper+https://host:port?token-file=/path`. May be
+        repeated.
     identity_out
         Where to write the recovery identity; by default `<directory>.recovery-identity` beside the node.
     durability
@@ -62,14 +63,16 @@ def init(
         raise SetupError(f"{identity_path} exists already; a recovery identity is never overwritten.")
     founded, identity = found_hospital(host, hospital, node, vaults=vault, durability=durability)
     # What can be refused is refused before anything is written: a vault that was begun can never be begun again.
-    for uri in vault:
+    begun = [uri for uri in vault if begins_by_itself(uri)]
+    for uri in begun:
         require_no_hospital(open_vault(host, uri))
     host.files.make_directory(directory)
     host.files.make_directory(identity_path.parent)
     vaults = [open_vault(host, uri, create=True) for uri in vault]
     host.files.put_new(identity_path, identity.encode(founded.document.name), mode=0o400)
-    for each in vaults:
-        publish(each, founded.document, founded.roster, founded.roster_note)
+    for uri, each in zip(vault, vaults, strict=True):
+        if uri in begun:
+            publish(each, founded.document, founded.roster, founded.roster_note)
     write_directory(host, directory, founded)
     if systemd_unit_out is not None:
         host.files.put_new(systemd_unit_out.absolute(), systemd_unit(directory), mode=0o644)
@@ -77,6 +80,7 @@ def init(
         terminal.print_json({
             "directory": str(directory), "hospital": founded.document.name, "node": node,
             "origin": founded.signer.name, "identity": str(identity_path),
+            "authority": founded.document.authority,
             "vaults": [{"location": each.location, "warning": each.warning} for each in vaults],
         })
         return
@@ -88,6 +92,8 @@ def init(
     for each in vaults:
         if each.warning:
             terminal.caution(f"Vault {each.location} is {each.warning}.")
+    if len(begun) < len(vault):
+        terminal.caution(f"Set the keeper up with: nirantar keeper init DIR --authority {founded.document.authority}")
     terminal.print_facts("Next", [
         ("1", f"nirantar staff {directory} LOGIN --role it-security --name NAME     the first account"),
         ("2", f"nirantar serve {directory}"),

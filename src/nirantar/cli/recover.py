@@ -22,6 +22,7 @@ def recover(
     node: str | None = None,
     at: str | None = None,
     durability: Literal["node", "vault"] = "node",
+    witness: list[str] | None = None,
     json: bool = False,
 ) -> None:
     """Build a node in the empty DIRECTORY from nothing but a vault and the recovery identity.
@@ -46,6 +47,8 @@ def recover(
         Show the hospital as of this time, e.g. 2026-11-23T07:00:00+05:30. Later entries are kept as evidence only.
     durability
         What a write of the new node waits for: `node` or `vault`. The lost node's setting is not in the vault.
+    witness
+        Another keeper's URI, asked only how far each log had come. Keepers among the vaults are asked anyway.
     json
         Report as one JSON object.
     """
@@ -54,7 +57,8 @@ def recover(
     with terminal.progress("Reading the vault") as reading, terminal.progress("Folding") as folding:
         report = recover_node(
             host, [open_vault(host, uri) for uri in vault], vault, key, directory.absolute(), node=node, at=at,
-            durability=durability, reading=reading, folding=folding,
+            durability=durability, witnesses=[open_vault(host, uri) for uri in witness or ()], reading=reading,
+            folding=folding,
         )
     if json:
         terminal.print_json(report)
