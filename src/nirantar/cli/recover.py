@@ -7,7 +7,7 @@ from typing import Literal
 
 from nirantar.app.recovering import RecoveryReport
 from nirantar.app.recovering import recover as recover_node
-from nirantar.app.vaults import open_vault
+from nirantar.app.vaults import open_vault, require_apart
 from nirantar.cli import terminal
 from nirantar.cli.identity_file import read_identity
 from nirantar.host.real import RealHost
@@ -54,6 +54,8 @@ def recover(
     """
     host = RealHost()
     key = read_identity(host, identity)
+    for uri in vault:
+        require_apart(directory.absolute(), uri)
     with terminal.progress("Reading the vault") as reading, terminal.progress("Folding") as folding:
         report = recover_node(
             host, [open_vault(host, uri) for uri in vault], vault, key, directory.absolute(), node=node, at=at,

@@ -13,7 +13,7 @@ from nirantar.app.node import Node
 from nirantar.app.server import ServerKind, node_app
 from nirantar.app.server import serve as serve_app
 from nirantar.cli import terminal
-from nirantar.errors import SetupError
+from nirantar.errors import DiskFull, SetupError
 from nirantar.host.real import RealHost
 
 
@@ -36,7 +36,13 @@ def serve(
         The HTTP server: `granian`, or `uvicorn`.
     """
     with terminal.progress("Bringing the view forward") as show:
-        node = Node(RealHost(), directory.absolute(), progress=show)
+        try:
+            node = Node(RealHost(), directory.absolute(), progress=show)
+        except DiskFull:
+            raise DiskFull(
+                f"The disk of {directory} is full, and starting needs a little of it. Free some space and start again; "
+                "nothing is lost."
+            ) from None
     try:
         node.start()
         settings = node.papers.configuration
