@@ -11,6 +11,7 @@ from nirantar.app.vaults import begins_by_itself, open_vault, require_apart
 from nirantar.cli import terminal
 from nirantar.errors import InvalidInput, SetupError
 from nirantar.host.real import RealHost
+from nirantar.vault.port import Vault
 
 
 def init(
@@ -68,16 +69,14 @@ def init(
         raise SetupError(f"{systemd_unit_out} exists already: move it away, or name another file.")
     founded, identity = found_hospital(host, hospital, node, vaults=vault, durability=durability)
     # What can be refused is refused before anything is written: a vault that was begun can never be begun again.
-    begun = [uri for uri in vault if begins_by_itself(uri)]
-    for uri in begun:
+    for uri in vault:
         require_no_hospital(open_vault(host, uri))
     host.files.make_directory(directory)
     host.files.make_directory(identity_path.parent)
     vaults = [open_vault(host, uri, create=True) for uri in vault]
     host.files.put_new(identity_path, identity.encode(founded.document.name), mode=0o400)
-    for uri, each in zip(vault, vaults, strict=True):
-        if uri in begun:
-            publish(each, founded.document, founded.roster, founded.roster_note)
+    for each in [each for uri, each in zip(vault, vaults, strict=True) if begins_by_itself(uri)]:
+        publish(each, founded.document, founded.roster, founded.roster_note)
     write_directory(host, directory, founded)
     if systemd_unit_out is not None:
         host.files.put_new(systemd_unit_out.absolute(), systemd_unit(directory), mode=0o644)
@@ -94,13 +93,18 @@ def init(
         ("recovery identity", f"{identity_path}  → print it, take it away from this machine, delete it here"),
         ("settings", f"{directory}/nirantar.toml"),
     ])
-    for each in vaults:
-        if each.warning:
-            terminal.caution(f"Vault {each.location} is {each.warning}.")
-    if len(begun) < len(vault):
-        terminal.caution(f"Set the keeper up with: nirantar keeper init DIR --authority {founded.document.authority}")
+    _caution(vault, vaults, founded.document.authority)
     terminal.print_facts("Next", [
         ("1", f"nirantar staff {directory} LOGIN --role it-security --name NAME     the first account"),
         ("2", f"nirantar serve {directory}"),
         ("3", f"nirantar doctor {directory}"),
     ])
+
+
+def _caution(uris: list[str], vaults: list[Vault], authority: str) -> None:
+    """What the vaults do not protect against, and how a keeper among them is set up."""
+    for each in vaults:
+        if each.warning:
+            terminal.caution(f"Vault {each.location} is {each.warning}.")
+    if not all(map(begins_by_itself, uris)):
+        terminal.caution(f"Set the keeper up with: nirantar keeper init DIR --authority {authority}")
