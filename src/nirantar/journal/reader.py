@@ -145,12 +145,16 @@ class JournalReader:
 
     def slot_is_right(self, origin: str, level: int, slot: int) -> bool:
         """Whether a kept tile hash is the root over the tile below it."""
+        rows = self._rows(
+            "SELECT hash FROM slot JOIN log USING (log_key) WHERE origin = ? AND level = ? AND slot = ?",
+            origin, level, slot,
+        )
         try:
-            kept = self.tile(origin, level, slot // 256, slot % 256 + 1)[-32:]
             below = self.tile(origin, level - 1, slot, 256)
         except NotFound:
             return False
-        return kept == root([below[place : place + 32] for place in range(0, len(below), 32)])
+        hashes = [below[place : place + 32] for place in range(0, len(below), 32)]
+        return bool(rows) and blob(rows[0][0]) == root(hashes)
 
     def checkpoint(self, origin: str) -> tuple[Checkpoint, bytes] | None:
         """The newest signed checkpoint of a log, verified, and the note's exact bytes. Raises ProofInvalid."""
