@@ -67,7 +67,7 @@ REFUSED = {
     INIT.replace("{here}/new", "/proc/nirantar"): (3, "Check the path and who may write there"),
     INIT.replace("--node opd", "--node OPD"): (3, "all in lower case"),
     INIT.replace("--node opd", "--node roster"): (3, "cannot name a node"),
-    INIT.replace("file://{here}/fresh", "s3://bucket"): (3, "file:///absolute/path"),
+    INIT.replace("file://{here}/fresh", "s3://No.Bucket"): (3, "is not a bucket"),
     INIT.replace("file://{here}/fresh", "{here}/fresh"): (3, "file:///absolute/path"),
     INIT.replace("{here}/fresh", "{here}/other-vault"): (3, "belongs to a hospital already"),
     INIT + " --identity-out {here}/new/key": (3, "must not lie in the node's directory"),

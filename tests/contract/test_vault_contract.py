@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from keeper_at_hand import uri_with_token
 from keeper_in_threads import served
+from nirantar.app.bench.object_store import ObjectStore, object_store
 from nirantar.app.keeping import KeeperHouse, set_up_keeper
 from nirantar.continuity.keeping.admission import Admission, Admitted
 from nirantar.continuity.keeping.rules import Bearer
-from nirantar.errors import Conflict, InvalidInput, NotFound
+from nirantar.errors import Conflict, InvalidInput, NotFound, VaultUnavailable
 from nirantar.host.real import RealHost
 from nirantar.host.simulated import SimulatedHost
 from nirantar.tlog.note import Signer
 from nirantar.vault.directory import DirectoryVault
 from nirantar.vault.keeper import KeeperAddress, KeeperVault
 from nirantar.vault.port import Vault
+from nirantar.vault.s3 import S3Vault
+from s3_at_hand import vault_at
 
 KEYS = [
     "hospital.json",
@@ -34,7 +38,7 @@ KEYS = [
 ]
 
 
-@pytest.fixture(params=["directory", "simulated_directory", "keeper"])
+@pytest.fixture(params=["directory", "simulated_directory", "keeper", "s3"])
 def vault(request: pytest.FixtureRequest) -> Vault:
     """Each backend in turn, empty: a fixture each."""
     found: Vault = request.getfixturevalue(f"{request.param}_vault")
@@ -86,6 +90,24 @@ def keeper_vault(tmp_path: Path) -> Iterator[Vault]:
     house.close()
 
 
+BUCKET = "contract"
+_prefixes = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[ObjectStore]:
+    """A real S3 server with one locked bucket, in which the node's login may only add and read."""
+    with object_store() as running:
+        running.make_bucket(BUCKET)
+        yield running
+
+
+@pytest.fixture
+def s3_vault(store: ObjectStore) -> Vault:
+    """A prefix of its own in that bucket."""
+    return vault_at(store, BUCKET, f"test-{next(_prefixes)}")
+
+
 @pytest.fixture
 def filled(vault: Vault) -> Vault:
     """A vault that holds KEYS, stored in another order."""
@@ -129,13 +151,21 @@ def test_other_bytes_under_a_key_are_refused(vault: Vault) -> None:
 
 @pytest.mark.parametrize(("first", "second"), [("a", "a/b"), ("a/b", "a"), ("a", "a/b/c")])
 def test_a_key_cannot_be_a_directory_too(vault: Vault, first: str, second: str) -> None:
-    """An object and a directory of one name: the later is refused, the earlier stays."""
-    vault.put_new(first, b"")
+    """An object and a directory of one name: where a vault's names are paths, the later is refused; the earlier stays
+    everywhere. No two keys of the vault's own are such names."""
+    vault.put_new(first, b"first")
     with pytest.raises(NotFound):
         vault.get(second)
-    with pytest.raises(Conflict):
-        vault.put_new(second, b"")
-    assert list(vault.list("")) == [first]
+    if isinstance(vault, S3Vault):
+        # A bucket has no directories; servers that keep theirs in some refuse all the same.
+        with suppress(VaultUnavailable):
+            vault.put_new(second, b"second")
+        assert first in list(vault.list(""))
+    else:
+        with pytest.raises(Conflict):
+            vault.put_new(second, b"second")
+        assert list(vault.list("")) == [first]
+    assert vault.get(first) == b"first"
 
 
 def test_missing_objects(vault: Vault) -> None:
@@ -210,5 +240,14 @@ def test_location_and_warning(vault: Vault) -> None:
     assert "token" not in vault.location
     assert vault.warning == {
         "file": "not safe from this machine's administrator",
+        "s3": "not safe from this machine's administrator",
         "keeper+http": "spoken to in plain HTTP: whoever is on the network reads its token",
     }[scheme]
+
+
+def test_what_a_vault_claims_of_its_protection_is_asked(vault: Vault) -> None:
+    """A directory claims none; a bucket that locks, with credentials that can only add, says so."""
+    protection = vault.require_protection()
+    assert (protection is None) == isinstance(vault, DirectoryVault | KeeperVault)
+    assert protection is None or "keeps its locks" in protection
+    assert list(vault.list("")) == [], "asking leaves nothing among the vault's keys"

@@ -13,11 +13,14 @@ from uuid import UUID, uuid5
 import msgspec
 
 from nirantar import limits
+from nirantar.continuity.alarm import ALARM_TYPE, Alarm, TouchedFile
 from nirantar.continuity.identity import RecoveryIdentity
+from nirantar.continuity.recovery_record import RecordedLog, RecoveryRecord
 from nirantar.fold.founding import FoundingDocument, slug_of
 from nirantar.fold.roster import Roster, next_block
 from nirantar.interactions.access_log import START_OF_CHAIN
 from nirantar.interactions.numbers import is_valid, with_check_digit
+from nirantar.interactions.proof_file import CHART, FOUNDING, MANIFEST, PATH, README, ROSTER, TITLE, PathToDigest
 from nirantar.journal.entry import SALT_BYTES, Entry, decode, encode
 from nirantar.store.digest import EMPTY_NODES, bucket_of, head_line, leaf_data
 from nirantar.store.memory import MemoryView
@@ -26,7 +29,17 @@ from nirantar.tlog.compact_range import RangeProof, subtrees
 from nirantar.tlog.merkle import leaf_hash, root
 from nirantar.tlog.note import Signer, Verifier
 from nirantar.vault.encryption import recipient_of
-from nirantar.vault.keys import HOSPITAL_KEY, LEVELS, AttachmentKey, RosterKey, SegmentKey, TileKey, parse
+from nirantar.vault.keys import (
+    HOSPITAL_KEY,
+    LEVELS,
+    AlarmKey,
+    AttachmentKey,
+    RecoveryKey,
+    RosterKey,
+    SegmentKey,
+    TileKey,
+    parse,
+)
 from nirantar.vault.segments import SegmentHeader, encode_segment, open_segment, prove_header
 
 DOCUMENT: Final = (Path(__file__).resolve().parents[2] / "docs/format.md").read_text(encoding="utf-8")
@@ -219,3 +232,22 @@ def test_the_access_log_is_chained_as_described() -> None:
         chain = sha256(chain + msgspec.json.encode(line)).digest()
         assert (line["n"], named) == (number, chain.hex())
     assert len(lines) == 2
+
+
+def test_every_field_of_a_recovery_report_and_of_a_charts_path_is_told() -> None:
+    """The document names the fields that are written, and the members of the archive."""
+    written = [*RecoveryRecord.__struct_fields__, *RecordedLog.__struct_fields__, *PathToDigest.__struct_fields__]
+    assert [name for name in written if f"`{name}`" not in DOCUMENT] == []
+    for member in (README, FOUNDING, ROSTER, CHART, PATH, MANIFEST, TITLE):
+        assert f"`{member}`" in DOCUMENT
+    assert parse("centre-r1/recovery.note") == RecoveryKey("centre-r1")
+
+
+def test_an_alarm_is_told_as_it_is_written() -> None:
+    """Every field, the key's form, and the bounds that the text quotes."""
+    for name in (*Alarm.__struct_fields__, *TouchedFile.__struct_fields__, ALARM_TYPE):
+        assert f"`{name}`" in DOCUMENT
+    assert parse("centre/alarm/1764489601750875-0.json") == AlarmKey("centre", 1_764_489_601_750_875, 0)
+    assert f"at most {limits.ALARM_FILES_MAX} are named" in DOCUMENT
+    assert f"within {limits.ALARM_GATHER_SECONDS:.0f} s is gathered" in DOCUMENT
+    assert f"at most {limits.ALARMS_MAX} in a node's life" in DOCUMENT

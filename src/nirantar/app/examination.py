@@ -17,7 +17,7 @@ import apsw
 from nirantar import __version__, limits
 from nirantar.app.founding import GENERATION_FILE, NODE_KEY_FILE
 from nirantar.app.node import Papers, read_papers
-from nirantar.app.vaults import open_vault
+from nirantar.app.vaults import open_vault, retention_of
 from nirantar.continuity import guard
 from nirantar.continuity.vault_witness import VaultWitness
 from nirantar.errors import Damaged, NirantarError
@@ -133,11 +133,14 @@ def _vaults(host: Host, papers: Papers, sizes: dict[str, int]) -> Iterator[Obser
         yield Observation("vault", "bad", "There is no vault: after an attack nothing could be recovered.")
     for uri in papers.configuration.vaults:
         try:
-            vault = open_vault(host, uri)
+            vault = open_vault(host, uri, home=papers.directory, retention=retention_of(papers.configuration))
+            protection = vault.require_protection()
             held = VaultWitness(vault, papers.signer.verifier).largest_size(papers.origin)
         except NirantarError as reason:
             yield Observation("vault", "bad", str(reason))
             continue
+        if protection is not None:
+            yield Observation("vault", "good", protection)
         own = sizes.get(papers.origin, 0)
         if held > own:
             yield Observation("vault", "bad", f"{vault.location} holds {_entries(held)}, this node {own:,}")

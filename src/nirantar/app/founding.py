@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -31,7 +32,7 @@ from nirantar.host.port import Host
 from nirantar.journal.log import JOURNAL_FILE, JournalWriter
 from nirantar.tlog.note import Signer, Verifier
 from nirantar.vault.encryption import new_identity, recipient_of
-from nirantar.vault.keys import HOSPITAL_KEY, RosterKey
+from nirantar.vault.keys import HOSPITAL_KEY, RosterKey, parse
 from nirantar.vault.port import Vault
 
 FOUNDING_FILE: Final = "hospital.json"
@@ -83,11 +84,14 @@ def new_signer(host: Host, document: FoundingDocument, before: Roster, node: str
 
 
 def name_node(
-    document: FoundingDocument, before: Roster, authority: Signer, settings: Configuration, signer: Signer
+    document: FoundingDocument, before: Roster, authority: Signer, settings: Configuration, signer: Signer,
+    *, serials_taken: Collection[int] = (),
 ) -> Founded:
-    """A new node of a hospital: its grant with a number block of its own, in the roster that follows `before`."""
+    """A new node of a hospital: its grant with a number block of its own, in the roster that follows `before`, with the
+    next serial that nobody took in a vault."""
     grant = Grant(settings.node, signer.name, signer.vkey, numbers=(next_block(before.grants, UHID),))
-    roster = Roster(document.slug, before.serial + 1, (*before.grants, grant))
+    serial = next(each for each in count(before.serial + 1) if each not in serials_taken)
+    roster = Roster(document.slug, serial, (*before.grants, grant))
     return Founded(document, roster, roster.sign(authority), signer, settings)
 
 
@@ -133,11 +137,13 @@ def require_no_hospital(vault: Vault) -> None:
 @dataclass(frozen=True, slots=True)
 class Published:
     """What recovery starts from. `findings` are rosters that the authority did not sign: noise if an attacker added
-    them, a loss if one was the newest, so they are always told."""
+    them, a loss if one was the newest, so they are always told. `serials` are those of all rosters that any vault
+    lists, signed or not: what an attacker left under the next one must not keep a recovery from naming its node."""
 
     document: FoundingDocument
     roster: Roster
     findings: tuple[Finding, ...]
+    serials: frozenset[int]
 
 
 def read_published(vaults: Sequence[Vault], identity: RecoveryIdentity) -> Published:
@@ -150,17 +156,19 @@ def read_published(vaults: Sequence[Vault], identity: RecoveryIdentity) -> Publi
     """
     failure: NirantarError = SetupError("Recovery needs at least one vault.")
     best: Published | None = None
+    serials: frozenset[int] = frozenset()
     for vault in vaults:
         try:
             found = _published(vault, identity)
         except NirantarError as reason:
             failure = reason
             continue
+        serials |= found.serials
         if best is None or found.roster.serial > best.roster.serial:
             best = found
     if best is None:
         raise failure
-    return best
+    return replace(best, serials=serials)
 
 
 def _published(vault: Vault, identity: RecoveryIdentity) -> Published:
@@ -178,7 +186,12 @@ def _published(vault: Vault, identity: RecoveryIdentity) -> Published:
         raise SetupError(f"{vault.location} names other recipients than this identity: its {HOSPITAL_KEY} was changed.")
     newest: Roster | None = None
     findings: list[Finding] = []
+    serials = set()
     for key in vault.list("roster/"):
+        named = parse(key)
+        if not isinstance(named, RosterKey):
+            continue
+        serials.add(named.serial)
         try:
             roster = Roster.open(vault.get(key), authority)
         except ProofInvalid as reason:
@@ -188,4 +201,4 @@ def _published(vault: Vault, identity: RecoveryIdentity) -> Published:
             newest = roster
     if newest is None or newest.slug != document.slug:
         raise NotFound(f"{vault.location} holds no roster of {document.slug}.")
-    return Published(document, newest, tuple(findings))
+    return Published(document, newest, tuple(findings), frozenset(serials))

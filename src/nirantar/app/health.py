@@ -9,7 +9,7 @@ from nirantar.interactions.doors import NodeStatus
 
 
 def health_document(status: NodeStatus) -> bytes:
-    """The status as JSON, with `ok` false when the node only reads."""
+    """The status as JSON, with `ok` false when the node only reads, or another process changed its files."""
     document = msgspec.to_builtins(status)
     document["started_at"] = instant(document.pop("started_at_us"))
-    return msgspec.json.encode({"ok": status.read_only is None, **document})
+    return msgspec.json.encode({"ok": status.read_only is None and status.alarm is None, **document})

@@ -13,8 +13,9 @@ from nirantar.app import configuration
 from nirantar.app.configuration import Configuration
 from nirantar.app.founding import FOUNDING_FILE, GENERATION_FILE, NODE_KEY_FILE, ROSTER_FILE, UHID, publish
 from nirantar.app.preparing import PreparingProcess
-from nirantar.app.vaults import open_vault
+from nirantar.app.vaults import open_vaults
 from nirantar.continuity import guard
+from nirantar.continuity.alarm import Alarms
 from nirantar.continuity.digests import AccessDigests, journalled
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
 from nirantar.continuity.sealing import Sealer, witnesses_in
@@ -27,12 +28,15 @@ from nirantar.host.port import Host
 from nirantar.interactions.access_log import AccessLog
 from nirantar.interactions.accounts import Accounts
 from nirantar.interactions.attach import Attach
+from nirantar.interactions.authorize import Caller
 from nirantar.interactions.credentials import CREDENTIALS_FILE, Credentials
+from nirantar.interactions.disclose import Disclose, KnownBy
 from nirantar.interactions.doors import Doors, NodeStatus
 from nirantar.interactions.numbers import Numbers
 from nirantar.interactions.prove import Prove
 from nirantar.interactions.read import Read
 from nirantar.interactions.transact import Transact
+from nirantar.interactions.transaction import Purpose
 from nirantar.journal.attachments import ATTACHMENTS_DIRECTORY, Attachments
 from nirantar.journal.log import JOURNAL_FILE, JournalWriter
 from nirantar.journal.reader import JournalReader
@@ -150,7 +154,7 @@ class Node:
         lost = self._lost_entries()
         if lost is None:
             self._bring_view_forward(progress)
-        self.vaults = tuple(open_vault(host, uri) for uri in settings.vaults)
+        self.vaults = open_vaults(host, settings, directory)
         preparation = None if host.exclusive_databases else PreparingProcess()
         self.sequencer = Sequencer(host, self.journal, self.view, preparation)
         self.attachments = Attachments(host, directory / ATTACHMENTS_DIRECTORY)
@@ -173,6 +177,11 @@ class Node:
         self.digests = AccessDigests(
             settings.node, self.access_log, transact, next(journalled(self.view, settings.node), None)
         )
+        watched = Caller(f"node:{settings.node}", settings.node, "integration", settings.node)
+        self.alarms = Alarms(
+            host, lambda: host.watch(directory), origin, self.vaults, lambda: self.sequencer.size,
+            lambda record: transact.system_record(watched, record, Purpose("alarm", durability="node")),
+        )
         grant = self.papers.roster.by_origin()[origin]
         credentials = open_credentials(host, directory / CREDENTIALS_FILE)
         self._stack.callback(credentials.close)
@@ -180,6 +189,10 @@ class Node:
             transact=transact,
             read=read,
             prove=Prove(read, self.reader),
+            disclose=Disclose(
+                host, self.view, self.reader, transact, self.access_log,
+                known_by=KnownBy(self.papers.document.encode(), self.papers.roster_note, self.papers.signer),
+            ),
             attach=Attach(self.attachments, transact, read, self.reader),
             accounts=Accounts(host, self.view, transact, self.access_log),
             credentials=credentials,
@@ -192,6 +205,7 @@ class Node:
         """Begin to write, seal and flush in the background."""
         # Compiling the validator takes a tenth of a second, for which the first write would wait otherwise.
         Thread(target=schema.prepare, name="prepare-validator", daemon=True).start()
+        self.alarms.start()
         self.sequencer.start()
         for vault in self.vaults:
             publish_quietly(vault, self.papers)
@@ -206,6 +220,7 @@ class Node:
         self._stack.callback(self.sequencer.stop)
         self._stack.callback(self.digests.stop)
         self._stack.callback(self.access_log.stop)
+        self._stack.callback(self.alarms.stop)
         self._stack.close()
 
     def status(self) -> NodeStatus:
@@ -216,7 +231,7 @@ class Node:
             entries=self.sequencer.size, durability=papers.configuration.durability, vaults=self.sealer.status(),
             read_only=self._refusal,
             recovered_from=tuple(origin for origin in self.journal.origins() if origin != papers.origin),
-            started_at_us=self._started_at_us,
+            started_at_us=self._started_at_us, alarm=self.alarms.status(), unwatched=self.alarms.unwatched,
         )
 
     def _lost_entries(self) -> str | None:

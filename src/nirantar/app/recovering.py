@@ -19,6 +19,7 @@ from nirantar import limits
 from nirantar.app.configuration import Configuration, check
 from nirantar.app.founding import name_node, new_signer, publish, read_published, require_empty, write_directory
 from nirantar.app.node import VIEW_FILE, open_view, read_papers
+from nirantar.app.recovery_report import Recovered, write_report
 from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.continuity.log_reading import Gap, LogReading, Step
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
@@ -54,7 +55,8 @@ class RecoveredLog:
 
 @dataclass(slots=True)
 class RecoveryReport:
-    """What recovery did and found. `ok` means: everything that the vault ever promised is here and proven."""
+    """What recovery did and found. `ok` means: everything that the vault ever promised is here and proven. The signed
+    report is in the directory and in all vaults but `vaults_without_report`, each with the reason."""
 
     hospital: str
     node: str
@@ -67,6 +69,7 @@ class RecoveryReport:
     seconds_reading: float
     seconds_folding: float
     ok: bool
+    vaults_without_report: tuple[str, ...] = ()
 
 
 def recover(  # noqa: PLR0913  # what an operator can choose in a recovery
@@ -85,7 +88,7 @@ def recover(  # noqa: PLR0913  # what an operator can choose in a recovery
     stop_us = None if at is None else parse_time(at)
     published = read_published(vaults, identity)
     document, before = published.document, published.roster
-    started_us = host.monotonic_us()
+    began_us, started_us = host.now_us(), host.monotonic_us()
     settings = Configuration(
         node=node or _new_name(before), vaults=list(vault_uris), durability=durability,
         uhid_system=f"urn:nirantar:{document.slug}:uhid",
@@ -100,7 +103,9 @@ def recover(  # noqa: PLR0913  # what an operator can choose in a recovery
         after = Roster(before.slug, before.serial, tuple(_revoke(each, readings, stops) for each in before.grants))
         told = _ask_witnesses(host, directory, (*vaults, *witnesses), before, readings)
         settings = msgspec.structs.replace(settings, uhid_system=_number_system(host, directory, before, settings))
-        founded = name_node(document, after, identity.authority, settings, signer)
+        founded = name_node(
+            document, after, identity.authority, settings, signer, serials_taken=published.serials
+        )
         for vault in vaults:
             publish(vault, document, founded.roster, founded.roster_note)
     except BaseException:
@@ -116,7 +121,12 @@ def recover(  # noqa: PLR0913  # what an operator can choose in a recovery
     for grant in before.grants:
         findings += _sealed_after_closing(grant, readings[grant.origin])
     grants = founded.roster.by_origin()
-    complete = all(each.proven_size == each.size >= each.promised_size and not each.lost for each in readings.values())
+    complete = not findings and all(
+        each.proven_size == each.size >= each.promised_size and not each.lost for each in readings.values()
+    )
+    lacking = write_report(host, directory, vaults, founded, identity.authority, Recovered(
+        readings, resources, findings, at, complete, began_us, began_us + done_us - started_us
+    ))
     return RecoveryReport(
         hospital=document.name, node=settings.node, origin=document.origin(settings.node),
         vaults=tuple(vault.location for vault in vaults), at=at,
@@ -125,7 +135,8 @@ def recover(  # noqa: PLR0913  # what an operator can choose in a recovery
             for origin, each in readings.items()
         ],
         resources=resources, findings=findings, seconds_reading=(read_us - started_us) / 1e6,
-        seconds_folding=(done_us - read_us) / 1e6, ok=complete and not findings,
+        seconds_folding=(done_us - read_us) / 1e6, ok=complete,
+        vaults_without_report=lacking,
     )
 
 

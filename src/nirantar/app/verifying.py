@@ -35,7 +35,7 @@ from nirantar.journal.fsck import check_log
 from nirantar.journal.log import JOURNAL_FILE
 from nirantar.journal.reader import JournalReader
 from nirantar.store.port import VIEW_KIND
-from nirantar.store.sqlite import SqliteView
+from nirantar.store.sqlite import SqliteView, view_as_it_is
 from nirantar.tlog.note import Verifier
 from nirantar.vault.port import Vault
 
@@ -174,14 +174,17 @@ def _verify_view(
     findings: list[Finding] = []
     folded = False
     try:
-        with closing(SqliteView(host, path, number_series={})) as view, view.reader() as state:
-            positions = {origin: position.entries for origin, position in state.positions().items()}
+        with view_as_it_is(host, path) as state:
+            known = {} if state is None else state.positions()
+            positions = {origin: position.entries for origin, position in known.items()}
             for origin, entries in positions.items():
                 if entries > (size := sizes.get(origin, 0)):
                     findings.append(Finding(f"view of {origin}", f"it shows {entries} entries of {size}", VIEW_KIND))
             stop_at = {origin: min(positions.get(origin, 0), size) for origin, size in sizes.items()}
             folded = True
             if not _fold(reader, fresh, stop_at, report, progress):
+                return True
+            if state is None:
                 return True
             with fresh.reader() as expected:
                 findings.extend(state.check_rows())

@@ -7,7 +7,7 @@ from typing import Literal
 
 from nirantar.app.founding import found_hospital, publish, require_empty, require_no_hospital, write_directory
 from nirantar.app.service import systemd_unit
-from nirantar.app.vaults import begins_by_itself, open_vault, require_apart
+from nirantar.app.vaults import begins_by_itself, credentials_note, open_vault, require_apart
 from nirantar.cli import terminal
 from nirantar.errors import InvalidInput, SetupError
 from nirantar.host.real import RealHost
@@ -42,8 +42,8 @@ def init(
     node
         This node's name: lower-case letters, digits, hyphens. It can never be changed.
     vault
-        Where sealed copies go: `file:///absolute/path`, or `keeper+https://host:port?token-file=/path`. May be
-        repeated.
+        Where sealed copies go: `file:///absolute/path`, `s3://BUCKET/PREFIX?endpoint=https://HOST&region=NAME`, or
+        `keeper+https://HOST:PORT?token-file=/path`. May be repeated.
     identity_out
         Where to write the recovery identity; by default `<directory>.recovery-identity` beside the node.
     durability
@@ -55,22 +55,13 @@ def init(
     """
     host, directory = RealHost(), directory.absolute()
     identity_path = (identity_out or directory.with_name(directory.name + ".recovery-identity")).absolute()
-    if directory == identity_path.parent or directory in identity_path.parents:
-        raise SetupError("The recovery identity must not lie in the node's directory: whoever steals one has both.")
-    require_empty(host, directory)
-    for uri in vault:
-        require_apart(directory, uri)
-        require_apart(identity_path, uri)
-    if len(set(vault)) < len(vault):
-        raise InvalidInput("The same vault is named twice: two copies on one disk are one copy.")
-    if host.files.exists(identity_path):
-        raise SetupError(f"{identity_path} exists already; a recovery identity is never overwritten.")
-    if systemd_unit_out is not None and host.files.exists(systemd_unit_out.absolute()):
-        raise SetupError(f"{systemd_unit_out} exists already: move it away, or name another file.")
+    _require_places(host, directory, identity_path, vault, systemd_unit_out)
     founded, identity = found_hospital(host, hospital, node, vaults=vault, durability=durability)
     # What can be refused is refused before anything is written: a vault that was begun can never be begun again.
     for uri in vault:
-        require_no_hospital(open_vault(host, uri))
+        place = open_vault(host, uri)
+        require_no_hospital(place)
+        place.require_protection()
     host.files.make_directory(directory)
     host.files.make_directory(identity_path.parent)
     vaults = [open_vault(host, uri, create=True) for uri in vault]
@@ -94,6 +85,8 @@ def init(
         ("settings", f"{directory}/nirantar.toml"),
     ])
     _caution(vault, vaults, founded.document.authority)
+    if note := credentials_note(directory, vault):
+        terminal.note(note)
     terminal.print_facts("Next", [
         ("1", f"nirantar staff {directory} LOGIN --role it-security --name NAME     the first account"),
         ("2", f"nirantar serve {directory}"),
@@ -108,3 +101,21 @@ def _caution(uris: list[str], vaults: list[Vault], authority: str) -> None:
             terminal.caution(f"Vault {each.location} is {each.warning}.")
     if not all(map(begins_by_itself, uris)):
         terminal.caution(f"Set the keeper up with: nirantar keeper init DIR --authority {authority}")
+
+
+def _require_places(
+    host: RealHost, directory: Path, identity_path: Path, vaults: list[str], systemd_unit_out: Path | None
+) -> None:
+    """Refuse what cannot be where it was asked for, before anything is made. Raises SetupError and its kin."""
+    if directory == identity_path.parent or directory in identity_path.parents:
+        raise SetupError("The recovery identity must not lie in the node's directory: whoever steals one has both.")
+    require_empty(host, directory)
+    for uri in vaults:
+        require_apart(directory, uri)
+        require_apart(identity_path, uri)
+    if len(set(vaults)) < len(vaults):
+        raise InvalidInput("The same vault is named twice: two copies on one disk are one copy.")
+    if host.files.exists(identity_path):
+        raise SetupError(f"{identity_path} exists already; a recovery identity is never overwritten.")
+    if systemd_unit_out is not None and host.files.exists(systemd_unit_out.absolute()):
+        raise SetupError(f"{systemd_unit_out} exists already: move it away, or name another file.")

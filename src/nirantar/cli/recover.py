@@ -7,7 +7,8 @@ from typing import Literal
 
 from nirantar.app.recovering import RecoveryReport
 from nirantar.app.recovering import recover as recover_node
-from nirantar.app.vaults import open_vault, require_apart
+from nirantar.app.recovery_report import REPORT_NOTE_FILE
+from nirantar.app.vaults import credentials_note, open_vault, require_apart
 from nirantar.cli import terminal
 from nirantar.cli.identity_file import read_identity
 from nirantar.host.real import RealHost
@@ -66,6 +67,8 @@ def recover(
         terminal.print_json(report)
     else:
         _print(report, directory)
+        if note := credentials_note(directory.absolute(), vault):
+            terminal.note(note)
     if not report.ok:
         raise SystemExit(terminal.EXIT_DAMAGE)
 
@@ -84,7 +87,10 @@ def _print(report: RecoveryReport, directory: Path) -> None:
         ("resources", f"{sum(clinical.values()):,} in {terminal.counted(len(clinical), 'type')}"),
         ("time", f"{report.seconds_reading:.2f} s reading and proving, {report.seconds_folding:.2f} s folding"),
         ("new node", f"{report.node} in {directory}"),
+        ("signed report", f"{directory / REPORT_NOTE_FILE}, and in the vault as {report.node}/recovery.note"),
     ])
+    for lacking in report.vaults_without_report:
+        terminal.caution(f"A vault did not take the signed report: {lacking}")
     for finding in report.findings:
         terminal.bad(f"{finding.where}: {finding.what}")
     if report.ok:

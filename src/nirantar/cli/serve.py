@@ -8,6 +8,7 @@ from pathlib import Path
 
 import uvloop
 
+from nirantar.app.address import write_address
 from nirantar.app.configuration import check_port
 from nirantar.app.node import Node
 from nirantar.app.server import ServerKind, node_app
@@ -62,6 +63,7 @@ async def _serve(node: Node, address: str, port: int, kind: ServerKind) -> None:
         loop.add_signal_handler(number, stop.set)
 
     def ready() -> None:
+        write_address(node.host, node.directory, address, port)
         status = node.status()
         terminal.good(f"{status.hospital}, node {status.node}: http://{address}:{port}/  FHIR /fhir  state /health")
         if status.read_only:

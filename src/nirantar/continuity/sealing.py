@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -220,8 +219,10 @@ class Sealer:
             raise
 
     def _meet(self, follower: _Follower) -> None:
-        """The first contact: leave the papers, and learn whether the vault knows more of our log than we do."""
+        """The first contact: see that it protects what it will be given, leave the papers, and learn whether the vault
+        knows more of our log than we do."""
         self._heed_closing(follower)
+        follower.vault.require_protection()
         self._publish(follower.vault)
         verifier = Verifier.parse(self._reader.origins()[self._own_origin])
         why = guard.rolled_back(self._own_origin, self._reader, witnesses_in((follower.vault,), verifier))
@@ -270,7 +271,7 @@ class Sealer:
                     follower.lacks = str(damage)
                     continue
                 follower.vault.put_new(str(AttachmentKey(node, attachment.sha256)), sealed)
-        self._store_tiles(follower.vault, origin, node, ladder.end, first + len(entries))
+        self._store_tiles(follower, origin, node, ladder.end, first + len(entries))
         try:
             for count in range(len(entries), 0, -1):
                 key = SegmentKey(node, LEVELS[0], first, count)
@@ -306,17 +307,22 @@ class Sealer:
             leaves.append(leaf)
         return first, entries, leaves
 
-    def _store_tiles(self, vault: Vault, origin: str, node: str, old_size: int, new_size: int) -> None:
-        """Full tiles only: everything in a vault is immutable. A keeper makes them itself."""
-        if isinstance(vault, WitnessingVault):
+    def _store_tiles(self, follower: _Follower, origin: str, node: str, old_size: int, new_size: int) -> None:
+        """Full tiles only: everything in a vault is immutable. A keeper makes them itself. One whose key somebody took
+        before is lacking: the log goes on without it, since only gaps are bridged by tiles."""
+        if isinstance(follower.vault, WitnessingVault):
             return
         level, old, new = 0, old_size // TILE_WIDTH, new_size // TILE_WIDTH
         while new > old:
             for number in range(old, new):
-                # A tile whose hashes were lost before a recovery is lost here, too.
-                with suppress(NotFound):
+                try:
                     tile = self._reader.tile(origin, level, number, TILE_WIDTH)
-                    vault.put_new(str(TileKey(node, level, number)), tile)
+                    follower.vault.put_new(str(TileKey(node, level, number)), tile)
+                except NotFound:
+                    # A tile whose hashes were lost before a recovery is lost here, too.
+                    continue
+                except Conflict as taken:
+                    follower.lacks = str(taken)
             level, old, new = level + 1, old // TILE_WIDTH, new // TILE_WIDTH
 
     def _answer_waiting(self) -> None:

@@ -13,6 +13,8 @@ from typing import NoReturn, Protocol
 
 import apsw
 
+from nirantar.host.watching import Watch
+
 
 class Files(Protocol):
     """Whole-file operations with the durability that each name promises. Paths are absolute.
@@ -85,6 +87,10 @@ class Host(Protocol):
 
     def database(self, path: Path, *, read_only: bool = False) -> apsw.Connection:
         """Open a SQLite database on this machine's disk (created unless `read_only`)."""
+
+    def watch(self, directory: Path) -> Watch:
+        """Watch `directory` and those in it for changes by other processes. Raises errors.SetupError, with the reason,
+        where this machine cannot."""
 
     def exit(self, reason: str) -> NoReturn:
         """End the process at once, without clean-up: a promise can no longer be kept. `reason` goes to the log."""

@@ -16,6 +16,7 @@ import apsw
 from nirantar.errors import Damaged
 from nirantar.host.pragmas import set_common, set_pragma
 from nirantar.host.real_files import RealFiles
+from nirantar.host.watching import DirectoryWatch
 
 EXIT_BROKEN_PROMISE: Final = 70
 """The exit code of `RealHost.exit`: sysexits' EX_SOFTWARE, which a service manager restarts."""
@@ -82,6 +83,10 @@ class RealHost:
             connection.close()
             raise
         return connection
+
+    def watch(self, directory: Path) -> DirectoryWatch:
+        """By fanotify. Raises SetupError where the kernel or the file system has none."""
+        return DirectoryWatch(directory)
 
     def exit(self, reason: str) -> NoReturn:
         """Write `reason` to standard error and end with EXIT_BROKEN_PROMISE: no handlers, no flushing of files."""

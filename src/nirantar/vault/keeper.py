@@ -122,6 +122,10 @@ class KeeperVault:
         """What to print beside `location`: nothing, where it is spoken to by TLS."""
         return None if self._address.tls else WARNING
 
+    def require_protection(self) -> str | None:
+        """None: what a keeper protects rests on who administers its machine, which no answer of it could prove."""
+        return None
+
     def put_new(self, key: str, data: bytes) -> None:
         """Store a new object; see the port. Whatever else the keeper refuses is VaultUnavailable with its sentence."""
         check_key(key)

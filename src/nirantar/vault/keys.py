@@ -7,6 +7,8 @@
     <node>/tile/<L>/<N>                             a full hash tile of the node's log (C2SP tlog-tiles paths)
     <node>/attachment/<SHA-256 of the ciphertext>   a scan or document, encrypted
     <node>/cosignature/<size, 12 digits>-<key>.note a checkpoint that a keeper cosigned; <key> is the cosigning key's id
+    <node>/alarm/<microseconds, 16 digits>-<n>.json another process changed the node's files: what, and when
+    <node>/recovery.note                            what the recovery that made the node did and found, signed
 
 Keys of one level sort by first index. Two segments of a level may overlap: a node that died between storing a segment
 and noting it seals from the same entry again, so a reader takes the longest that fits and needs no rule for ties. A
@@ -36,6 +38,8 @@ _SEGMENT: Final = re.compile(
 _TILE: Final = re.compile(rf"{_NODE}/tile/(?P<level>0|[1-9]|[1-5][0-9]|6[0-3])/(?P<number>(?:x[0-9]{{3}}/)*[0-9]{{3}})")
 _ATTACHMENT: Final = re.compile(rf"{_NODE}/attachment/(?P<digest>[0-9a-f]{{64}})")
 _COSIGNATURE: Final = re.compile(rf"{_NODE}/cosignature/(?P<size>[0-9]{{12}})-(?P<key_id>[0-9a-f]{{8}})\.note")
+_ALARM: Final = re.compile(rf"{_NODE}/alarm/(?P<at>[0-9]{{16}})-(?P<number>0|[1-9][0-9]{{0,3}})\.json")
+_RECOVERY: Final = re.compile(rf"{_NODE}/recovery\.note")
 _ROSTER: Final = re.compile(r"roster/(?P<serial>[0-9]{8})\.note")
 
 
@@ -107,7 +111,30 @@ class RosterKey:
         return f"roster/{self.serial:08d}.note"
 
 
-VaultKey = SegmentKey | TileKey | AttachmentKey | CosignatureKey | RosterKey
+@dataclass(frozen=True, slots=True, order=True)
+class RecoveryKey:
+    """The signed report of the recovery that made `node`."""
+
+    node: str
+
+    def __str__(self) -> str:
+        return f"{self.node}/recovery.note"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class AlarmKey:
+    """The `number`-th alarm of `node` since its start, about what was first seen at `at_us` (microseconds since 1970
+    UTC)."""
+
+    node: str
+    at_us: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.node}/alarm/{self.at_us:016d}-{self.number}.json"
+
+
+VaultKey = SegmentKey | TileKey | AttachmentKey | CosignatureKey | RosterKey | RecoveryKey | AlarmKey
 
 
 def segments_prefix(node: str, *, level: str = "live") -> str:
@@ -137,6 +164,10 @@ def parse(key: str) -> VaultKey | None:
         return AttachmentKey(found["node"], found["digest"])
     if found := _COSIGNATURE.fullmatch(key):
         return CosignatureKey(found["node"], int(found["size"]), found["key_id"])
+    if found := _ALARM.fullmatch(key):
+        return AlarmKey(found["node"], int(found["at"]), int(found["number"]))
+    if found := _RECOVERY.fullmatch(key):
+        return RecoveryKey(found["node"])
     if found := _ROSTER.fullmatch(key):
         return RosterKey(int(found["serial"]))
     return None

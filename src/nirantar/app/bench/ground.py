@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nirantar.app.founding import found_hospital, publish, write_directory
 from nirantar.app.node import Node
-from nirantar.app.vaults import open_vault
+from nirantar.app.vaults import S3_CREDENTIALS_FILE, open_vault
 from nirantar.fhir import schema
 from nirantar.host.port import Host
 
@@ -37,27 +37,38 @@ def scratch_directory(within: Path) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def make_node(host: Host, directory: Path, *, durability: str = "node", vault: Path | None = None) -> Path:
-    """Found a hospital with one node below `directory` and return the node's directory."""
-    vaults = [] if vault is None else [f"file://{vault}"]
-    founded, _ = found_hospital(host, "Bench", "bench", vaults=vaults, durability=durability)
-    for uri in vaults:
-        publish(open_vault(host, uri, create=True), founded.document, founded.roster, founded.roster_note)
+def make_node(
+    host: Host, directory: Path, *, durability: str = "node", vault: str | None = None, s3_credentials: str = ""
+) -> Path:
+    """Found a hospital with one node below `directory` and return the node's directory. `vault` is a URI."""
+    vaults = [] if vault is None else [vault]
     home = directory / "node"
     host.files.make_directory(home)
+    if s3_credentials:
+        host.files.make_directory(home / "keys")
+        host.files.put_new(home / S3_CREDENTIALS_FILE, s3_credentials.encode())
+    founded, _ = found_hospital(host, "Bench", "bench", vaults=vaults, durability=durability)
+    for uri in vaults:
+        publish(open_vault(host, uri, create=True, home=home), founded.document, founded.roster, founded.roster_note)
     write_directory(host, home, founded)
     return home
 
 
 @contextmanager
 def running_node(
-    ground: Ground, *, durability: str = "node", with_vault: bool = False
+    ground: Ground, *, durability: str = "node", with_vault: bool = False, s3_vault: str = "", s3_credentials: str = ""
 ) -> Iterator[Node]:
-    """A new node that takes writes, on a scratch directory, its validator compiled as in a node that has served."""
+    """A new node that takes writes, on a scratch directory, its validator compiled as in a node that has served.
+
+    `with_vault` gives it a directory vault beside it, `s3_vault` the one of that URI.
+    """
     schema.prepare()
     with scratch_directory(ground.directory) as directory:
-        vault = directory / "vault" if with_vault else None
-        node = Node(ground.host, make_node(ground.host, directory, durability=durability, vault=vault))
+        vault = s3_vault or ((directory / "vault").as_uri() if with_vault else None)
+        home = make_node(
+            ground.host, directory, durability=durability, vault=vault, s3_credentials=s3_credentials
+        )
+        node = Node(ground.host, home)
         try:
             node.start()
             yield node

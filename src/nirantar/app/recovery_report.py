@@ -1,0 +1,97 @@
+"""Signing what a recovery did, and leaving it where it can be found: in the new node's directory and in each vault."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from nirantar import __version__
+from nirantar.app.founding import Founded
+from nirantar.continuity.log_reading import LogReading
+from nirantar.continuity.recovery_record import RecordedFinding, RecordedLog, RecoveryRecord
+from nirantar.errors import Finding, NirantarError
+from nirantar.fold.grants import Grant
+from nirantar.host.port import Host
+from nirantar.host.times import instant
+from nirantar.tlog.checkpoint import open_checkpoint
+from nirantar.tlog.note import Signer
+from nirantar.vault.keys import RecoveryKey
+from nirantar.vault.port import Vault
+
+REPORT_FILE: Final = "recovery-report.json"
+REPORT_NOTE_FILE: Final = "recovery-report.note"
+_NOT_ALTERED: Final = frozenset({"lost", "closed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What a recovery gave: the readings of the lost logs, current resources by type, findings, and times in
+    microseconds."""
+
+    readings: Mapping[str, LogReading]
+    resources: Mapping[str, int]
+    findings: Sequence[Finding]
+    as_of: str | None
+    ok: bool
+    started_us: int
+    finished_us: int
+
+
+def write_report(
+    host: Host, directory: Path, vaults: Sequence[Vault], founded: Founded, authority: Signer, recovered: Recovered
+) -> tuple[str, ...]:
+    """Write `recovery-report.json` and the signed note; the vaults that did not take the note, which is then safe in
+    the directory alone. Raises what files raise."""
+    record = _record(founded, authority, vaults, recovered)
+    note = record.sign(founded.signer, authority)
+    host.files.put_new(directory / REPORT_FILE, record.document(), mode=0o640)
+    host.files.put_new(directory / REPORT_NOTE_FILE, note, mode=0o640)
+    lacking = []
+    for vault in vaults:
+        try:
+            vault.put_new(str(RecoveryKey(founded.configuration.node)), note)
+        except NirantarError as failure:
+            lacking.append(f"{vault.location}: {failure}")
+    return tuple(lacking)
+
+
+def _record(
+    founded: Founded, authority: Signer, vaults: Sequence[Vault], recovered: Recovered
+) -> RecoveryRecord:
+    grants = founded.roster.by_origin()
+    logs = tuple(_log(reading, grants[origin]) for origin, reading in recovered.readings.items())
+    lost = {origin: _lost_below(reading) for origin, reading in recovered.readings.items()}
+    return RecoveryRecord(
+        v=1, hospital=founded.document.name, node=founded.configuration.node, origin=founded.signer.name,
+        vkey=founded.signer.vkey, authority=authority.vkey, program=__version__,
+        started_at=instant(recovered.started_us), finished_at=instant(recovered.finished_us),
+        seconds=(recovered.finished_us - recovered.started_us) / 1e6,
+        vaults=tuple(vault.location for vault in vaults), as_of=recovered.as_of,
+        entries=sum(log.promised for log in logs), recovered=sum(log.recovered for log in logs),
+        verified=sum(log.signed - lost[log.origin] for log in logs), altered=_altered(recovered.findings),
+        missing=sum(log.missing for log in logs), ok=recovered.ok, logs=logs, resources=dict(recovered.resources),
+        findings=tuple(RecordedFinding(each.where, each.what, each.kind) for each in recovered.findings),
+    )
+
+
+def _log(reading: LogReading, grant: Grant) -> RecordedLog:
+    root = b""
+    if reading.head_note:
+        root = open_checkpoint(reading.head_note, reading.verifier).root_hash
+    promised = max(reading.promised_size, reading.size)
+    shown = grant.last_size or 0
+    return RecordedLog(
+        reading.origin, promised, reading.size - len(reading.lost), promised - reading.size + len(reading.lost),
+        reading.proven_size, root.hex(), shown if grant.as_of_size is None else min(shown, grant.as_of_size),
+    )
+
+
+def _lost_below(reading: LogReading) -> int:
+    """Entries that a signature covers, but whose bytes are lost."""
+    return sum(1 for entry_index in reading.lost if entry_index < reading.proven_size)
+
+
+def _altered(findings: Iterable[Finding]) -> int:
+    return sum(1 for each in findings if each.kind not in _NOT_ALTERED)
