@@ -13,9 +13,12 @@ from uuid import UUID, uuid5
 import msgspec
 
 from nirantar import limits
+from nirantar.continuity import sheet_rows
 from nirantar.continuity.alarm import ALARM_TYPE, Alarm, TouchedFile
-from nirantar.continuity.identity import RecoveryIdentity
+from nirantar.continuity.custody import earlier_identities
+from nirantar.continuity.identity import RecoveryIdentity, RehearsalIdentity
 from nirantar.continuity.recovery_record import RecordedLog, RecoveryRecord
+from nirantar.fold.custody import Custody, follow
 from nirantar.fold.founding import FoundingDocument, slug_of
 from nirantar.fold.roster import Roster, next_block
 from nirantar.interactions.access_log import START_OF_CHAIN
@@ -34,12 +37,15 @@ from nirantar.vault.keys import (
     LEVELS,
     AlarmKey,
     AttachmentKey,
+    CustodyKey,
+    PackKey,
     RecoveryKey,
     RosterKey,
     SegmentKey,
     TileKey,
     parse,
 )
+from nirantar.vault.manifests import Contents, LogPosition, Manifest
 from nirantar.vault.segments import SegmentHeader, encode_segment, open_segment, prove_header
 
 DOCUMENT: Final = (Path(__file__).resolve().parents[2] / "docs/format.md").read_text(encoding="utf-8")
@@ -161,6 +167,35 @@ def test_vault_keys_are_spelt_as_described() -> None:
         assert f"{bound:,}" in DOCUMENT
 
 
+def test_the_manifest_of_a_snapshot() -> None:
+    """It is signed by the example's node, opens with the example's identity, is of the example's view, and the table
+    has a row for each field in its order."""
+    manifest = Manifest.open(
+        BLOCKS["manifest"].encode(), Verifier.parse(BLOCKS["verifier-key"].strip()), slug="city-hospital",
+        node="centre", serial=1,
+    )
+    identity = RecoveryIdentity.parse(BLOCKS["identity"].encode())
+    contents = manifest.contents
+    assert manifest.sign(signer_of_node()).decode() == BLOCKS["manifest"]
+    assert [len(key) for key in manifest.data_keys([identity.age_identity]).values()] == [32]
+    assert contents.positions == {ORIGIN: LogPosition(2, LEAVES[1].hex())}
+    assert told(contents.view_digest)
+    named = re.findall(r"`(\w+)`", DOCUMENT.partition("### Manifest")[2].partition("A full snapshot")[0])
+    fields = Contents.__struct_fields__
+    assert [name for name in dict.fromkeys(named) if name in fields] == [
+        *(name for name in ("positions",) if name in fields), *(name for name in fields if name != "positions")
+    ]
+    for bound in (
+        limits.SNAPSHOT_CHUNK_PAGES, limits.SNAPSHOT_PACK_BYTES_MAX, limits.SNAPSHOT_MAP_BYTES_MAX,
+        limits.SNAPSHOT_PACKS_MAX,
+    ):
+        assert f"{bound:,}" in DOCUMENT
+    assert f"half of {limits.SNAPSHOT_RETENTION_DAYS} days" in DOCUMENT
+    for key in (str(parse(manifest.key)), str(PackKey("centre", contents.packs[0].name))):
+        assert key.partition("/")[2].partition("/")[0] in ("snapshot", "pack")
+        assert parse(key) is not None
+
+
 def test_the_levels_are_merged_and_expire_as_described() -> None:
     """The table of the levels is the limits that the code holds."""
     day = 86_400
@@ -191,6 +226,34 @@ def test_founding_document_roster_and_identity() -> None:
     (grant,) = roster.grants
     assert (grant.origin, grant.vkey) == (ORIGIN, BLOCKS["verifier-key"].strip())
     assert grant.numbers == (next_block((), "uhid"),)
+
+
+def test_the_custody_note_signs_for_the_founding_document() -> None:
+    """The printed note is signed by the identity's key, names its recipient and the printed document, and holds no earlier
+    identity; both ways of following lead to it."""
+    document = FoundingDocument.parse(BLOCKS["founding-document"].encode())
+    identity = RecoveryIdentity.parse(BLOCKS["identity"].encode())
+    note = BLOCKS["custody-note"].encode()
+    custody = follow([note], Verifier.parse(document.authority), document.slug)
+    assert custody is not None
+    assert custody == Custody.reopen(note)
+    assert Custody.sign(custody.slug, custody.serial, custody.terms, authority()).note == note
+    assert custody.is_of(document)
+    assert (custody.recipients, custody.authority.vkey) == (document.recipients, document.authority)
+    assert earlier_identities(custody, identity) == ()
+    assert told(str(CustodyKey(custody.serial)))
+    assert all(f"| `{name}` |" in DOCUMENT for name in custody.terms.__struct_fields__)
+
+
+def test_the_sheets_rows_and_the_rehearsal_identity() -> None:
+    """The rows are the printed identity, and the rehearsal identity's lines are as the code writes them."""
+    identity = RecoveryIdentity.parse(BLOCKS["identity"].encode())
+    assert RecoveryIdentity.parse(BLOCKS["sheet-rows"].encode()).encode("City Hospital").decode() == BLOCKS["identity"]
+    rows = sheet_rows.write(sheet_rows.Rows("city-hospital", identity.age_identity, identity.authority.seed))
+    assert "".join(f"{row.text}\n" for row in rows) == BLOCKS["sheet-rows"]
+    written = RehearsalIdentity(identity.age_identity, identity.verifier).encode("City Hospital").decode()
+    assert written.splitlines()[:-1] == BLOCKS["rehearsal-identity"].splitlines()[:-1]
+    assert identity.sheet_text("City Hospital").splitlines()[0] == b"# Nirantar recovery sheet of City Hospital"
 
 
 def test_the_patient_number_is_the_first_of_the_block() -> None:

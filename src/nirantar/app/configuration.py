@@ -26,7 +26,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     `retain_lower_levels_days` are how long an S3 vault locks what it is given. `durability` is what a write waits for:
     "node" (this machine's disk) or "vault" (a vault, too). `host` and `port` are where `serve` listens.
     `secure_cookies` is for browsers that come through HTTPS. `uhid_system` names the hospital's number series in FHIR
-    identifiers.
+    identifiers. `snapshot_seconds` is how often the view is copied to the vaults, 0 for never.
     """
 
     node: str
@@ -34,6 +34,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     retain_days: int = limits.RETAIN_DAYS
     retain_lower_levels_days: int = limits.RETAIN_LOWER_LEVELS_DAYS
     durability: Literal["node", "vault"] = "node"
+    snapshot_seconds: int = 300
     host: str = "127.0.0.1"
     port: int = 8080
     secure_cookies: bool = False
@@ -57,6 +58,10 @@ retain_lower_levels_days = {retain_lower_levels_days}
 
 # What a write waits for before it is acknowledged: "node" (this disk) or "vault" (a vault has it, too).
 durability = {durability}
+
+# How often, in seconds, what changed in the view is copied to the vaults, so that a recovery need not fold the whole
+# log first. 0: never.
+snapshot_seconds = {snapshot_seconds}
 
 # Where `nirantar serve` listens, unless its options say otherwise.
 host = {host}
@@ -97,6 +102,12 @@ def check(configuration: Configuration) -> None:
     Retention(configuration.retain_days, configuration.retain_lower_levels_days).check()
     if not configuration.vaults and configuration.durability == "vault":
         raise ConfigInvalid('durability = "vault" needs at least one vault.')
+    seconds = configuration.snapshot_seconds
+    if seconds != 0 and not limits.SNAPSHOT_SECONDS_MIN <= seconds <= limits.SNAPSHOT_SECONDS_MAX:
+        raise ConfigInvalid(
+            f"snapshot_seconds = {seconds}: it is 0 (never) or {limits.SNAPSHOT_SECONDS_MIN} to "
+            f"{limits.SNAPSHOT_SECONDS_MAX}."
+        )
     if not configuration.uhid_system:
         raise ConfigInvalid("uhid_system is empty: patient numbers need a system to be told apart.")
 
@@ -115,7 +126,9 @@ def check_node_name(name: str) -> None:
             "in lower case."
         )
     if name in NODE_NAMES_RESERVED:
-        raise ConfigInvalid(f"{name} is a directory of every vault and cannot name a node.")
+        raise ConfigInvalid(
+            f"{name} cannot name a node: it is a directory of every vault, or the name of the hospital's own key."
+        )
 
 
 def _toml(value: object) -> str:

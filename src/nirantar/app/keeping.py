@@ -21,6 +21,7 @@ import msgspec
 
 from nirantar import limits
 from nirantar.app.configuration import check_node_name
+from nirantar.continuity.custody import custody_notes
 from nirantar.continuity.keeping.admission import Admission
 from nirantar.continuity.keeping.alarms import ALARMS_FILE, Alarm, Alarms
 from nirantar.continuity.keeping.expiry import Expiry
@@ -35,6 +36,7 @@ from nirantar.tlog.cosignature import Cosigner
 from nirantar.tlog.note import Verifier
 from nirantar.tlog.note_keys import ED25519_COSIGNATURE, ML_DSA_44_COSIGNATURE
 from nirantar.vault.directory import DirectoryVault
+from nirantar.vault.keys import ROSTER_PREFIX
 from nirantar.vault.levels import superseded
 
 KEEPER_FILE: Final = "keeper.json"
@@ -92,8 +94,8 @@ class KeeperHouse:
             records = Records(host, directory / RECORDS_FILE)
             self._stack.callback(records.close)
             vault = DirectoryVault(host, directory / VAULT_DIRECTORY)
-            notes = [vault.get(key) for key in vault.list("roster/")]
-            register = Register(_authority(papers.authority), notes)
+            rosters = [vault.get(key) for key in vault.list(ROSTER_PREFIX)]
+            register = Register(_authority(papers.authority), custody_notes(vault), rosters)
             self.keeper = Keeper(
                 host, directory,
                 Parts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +12,24 @@ from typing import Final
 from nirantar import __version__
 from nirantar.app import configuration
 from nirantar.app.configuration import Configuration
-from nirantar.app.founding import FOUNDING_FILE, GENERATION_FILE, NODE_KEY_FILE, ROSTER_FILE, UHID, publish
+from nirantar.app.custody_watch import CustodyWatch, authority_in_force
+from nirantar.app.founding import CUSTODY_FILE, FOUNDING_FILE, GENERATION_FILE, NODE_KEY_FILE, ROSTER_FILE, UHID
 from nirantar.app.preparing import PreparingProcess
+from nirantar.app.strays import require_no_identity
 from nirantar.app.vaults import open_vaults
 from nirantar.continuity import guard
 from nirantar.continuity.alarm import Alarms
 from nirantar.continuity.digests import AccessDigests, journalled
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
 from nirantar.continuity.sealing import Sealer, witnesses_in
+from nirantar.continuity.snapshot_state import SnapshotFiles
+from nirantar.continuity.snapshot_storing import SnapshotStore
+from nirantar.continuity.snapshot_taking import Issuer
+from nirantar.continuity.snapshotting import Snapshotter
 from nirantar.continuity.witnessing import COSIGNED_DIRECTORY
 from nirantar.errors import Damaged, EntryDamaged, InvalidInput, NirantarError, ProofInvalid, SetupError, Unavailable
 from nirantar.fhir import schema
+from nirantar.fold.custody import Custody
 from nirantar.fold.founding import FoundingDocument
 from nirantar.fold.roster import Roster
 from nirantar.host.port import Host
@@ -41,14 +49,16 @@ from nirantar.journal.attachments import ATTACHMENTS_DIRECTORY, Attachments
 from nirantar.journal.log import JOURNAL_FILE, JournalWriter
 from nirantar.journal.reader import JournalReader
 from nirantar.journal.sequencer import Sequencer
+from nirantar.store.schema import LAYOUT
 from nirantar.store.sqlite import SqliteView
-from nirantar.tlog.note import Signer, Verifier
-from nirantar.vault.keys import RosterKey
+from nirantar.tlog.note import Signer
+from nirantar.vault.keys import ROSTER_PREFIX, RosterKey
 from nirantar.vault.port import Vault
 
 VIEW_FILE: Final = "view.db"
 LOCK_FILE: Final = "lock"
 ACCESS_LOG_DIRECTORY: Final = "access"
+SNAPSHOT_DIRECTORY: Final = "snapshot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +70,13 @@ class Papers:
     document: FoundingDocument
     roster: Roster
     roster_note: bytes
+    custody: Custody | None
     signer: Signer
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """The age recipients that vaults were sealed to when the papers were read."""
+        return self.document.recipients if self.custody is None else self.custody.recipients
 
     @property
     def origin(self) -> str:
@@ -84,11 +100,24 @@ def read_papers(host: Host, directory: Path) -> Papers:
             f"{directory / NODE_KEY_FILE} is damaged: {reason} Put the file back; if there is no copy, recover the "
             "hospital from its vault."
         ) from None
-    roster = Roster.open(note, Verifier.parse(document.authority))
+    custody = _read_custody(host, directory, document)
+    roster = Roster.open(note, authority_in_force(document, custody))
     grant = roster.by_origin().get(document.origin(settings.node))
     if grant is None or grant.vkey != signer.vkey:
         raise SetupError(f"The roster does not name the node {settings.node} with the key in {NODE_KEY_FILE}.")
-    return Papers(directory, settings, document, roster, note, signer)
+    return Papers(directory, settings, document, roster, note, custody, signer)
+
+
+def _read_custody(host: Host, directory: Path, document: FoundingDocument) -> Custody | None:
+    """The custody note beside the founding document; None at a hospital that was founded before there were any."""
+    path = directory / CUSTODY_FILE
+    try:
+        custody = Custody.reopen(host.files.read(path))
+    except FileNotFoundError:
+        return None
+    if not custody.is_of(document):
+        raise ProofInvalid(f"{path} is of another hospital than {FOUNDING_FILE}, or that was changed.")
+    return custody
 
 
 def open_view(host: Host, papers: Papers, path: Path) -> SqliteView:
@@ -140,6 +169,7 @@ class Node:
     def _open(self, progress: Progress) -> None:
         host, directory = self.host, self.directory
         self.papers = read_papers(host, directory)
+        require_no_identity(host, directory)
         self._stack.enter_context(host.files.lock(directory / LOCK_FILE))
         settings, origin = self.papers.configuration, self.papers.origin
         self._started_at_us = host.now_us()
@@ -155,13 +185,16 @@ class Node:
         if lost is None:
             self._bring_view_forward(progress)
         self.vaults = open_vaults(host, settings, directory)
+        papers = self.papers
+        self.custody = CustodyWatch(
+            host, directory, papers.document, papers.custody, papers.roster, papers.roster_note
+        )
         preparation = None if host.exclusive_databases else PreparingProcess()
         self.sequencer = Sequencer(host, self.journal, self.view, preparation)
         self.attachments = Attachments(host, directory / ATTACHMENTS_DIRECTORY)
         self.sealer = Sealer(
-            host, self.reader, self.attachments, origin, self.vaults, self.papers.document.recipients,
-            publish=lambda vault: publish(vault, self.papers.document, self.papers.roster, self.papers.roster_note),
-            closed=self._why_closed, stop_writing=self._stop_writing,
+            host, self.reader, self.attachments, origin, self.vaults, self.custody.recipients,
+            publish=self.custody.publish, closed=self._why_closed, stop_writing=self._stop_writing,
             cosigned=directory / COSIGNED_DIRECTORY,
         )
         self._refusal: str | None = None
@@ -177,6 +210,7 @@ class Node:
         self.digests = AccessDigests(
             settings.node, self.access_log, transact, next(journalled(self.view, settings.node), None)
         )
+        self.snapshotter = self._snapshotter(transact)
         watched = Caller(f"node:{settings.node}", settings.node, "integration", settings.node)
         self.alarms = Alarms(
             host, lambda: host.watch(directory), origin, self.vaults, lambda: self.sequencer.size,
@@ -208,10 +242,12 @@ class Node:
         self.alarms.start()
         self.sequencer.start()
         for vault in self.vaults:
-            publish_quietly(vault, self.papers)
+            publish_quietly(vault, self.custody)
         self.sealer.start()
         self.access_log.start()
         self.digests.start()
+        if self.snapshotter is not None and self.papers.configuration.snapshot_seconds:
+            self.snapshotter.start()
 
     def close(self) -> None:
         """Finish what waits, seal it, and release the directory: all of it, also where a part fails."""
@@ -221,6 +257,8 @@ class Node:
         self._stack.callback(self.digests.stop)
         self._stack.callback(self.access_log.stop)
         self._stack.callback(self.alarms.stop)
+        if self.snapshotter is not None:
+            self._stack.callback(self.snapshotter.stop)
         self._stack.close()
 
     def status(self) -> NodeStatus:
@@ -232,6 +270,23 @@ class Node:
             read_only=self._refusal,
             recovered_from=tuple(origin for origin in self.journal.origins() if origin != papers.origin),
             started_at_us=self._started_at_us, alarm=self.alarms.status(), unwatched=self.alarms.unwatched,
+            red=self.custody.red(),
+            snapshot=None if self.snapshotter is None else self.snapshotter.status(),
+        )
+
+    def _snapshotter(self, transact: Transact) -> Snapshotter | None:
+        """What copies the view to the vaults; None where there is none, or where a view takes one connection only."""
+        if self.host.exclusive_databases or not self.vaults:
+            return None
+        papers = self.papers
+        files = SnapshotFiles(self.host, self.directory / SNAPSHOT_DIRECTORY)
+        issuer = Issuer(
+            papers.document.slug, papers.configuration.node, papers.signer, self.custody.recipients, LAYOUT
+        )
+        return Snapshotter(
+            self.host, files, SnapshotStore(files, self.vaults, node=issuer.node), issuer, self.view,
+            between=self.sequencer.between, transact=transact, seconds=papers.configuration.snapshot_seconds,
+            why_not=lambda: self._refusal,
         )
 
     def _lost_entries(self) -> str | None:
@@ -266,13 +321,10 @@ class Node:
             bring_forward(self.reader, self.view, progress=progress)
 
     def _why_closed(self, vault: Vault) -> str | None:
-        """Why this node's log is closed, if a newer roster in the vault, signed by the authority, says so."""
-        authority = Verifier.parse(self.papers.document.authority)
-        for key in vault.list("roster/", after=str(RosterKey(self.papers.roster.serial))):
-            try:
-                roster = Roster.open(vault.get(key), authority)
-            except ProofInvalid:
-                continue
+        """Why this node's log is closed, if a newer roster in the vault, signed by the authority, says so. A newer
+        custody note is heeded first: it may change the authority, and what is sealed next is sealed by it."""
+        self.custody.look(vault)
+        for roster in (self.custody.roster, *self._newer_rosters(vault)):
             grant = roster.by_origin().get(self.papers.origin)
             if grant is not None and grant.last_size is not None:
                 return (
@@ -281,6 +333,12 @@ class Node:
                     "nirantar salvage brings this node's last entries there."
                 )
         return None
+
+    def _newer_rosters(self, vault: Vault) -> Iterator[Roster]:
+        """Rosters of the vault that are newer than the one in force here; what the authority did not sign is noise."""
+        for key in vault.list(ROSTER_PREFIX, after=str(RosterKey(self.custody.roster.serial))):
+            with suppress(ProofInvalid):
+                yield Roster.open(vault.get(key), self.custody.authority)
 
     def _stop_writing(self, why: str) -> None:
         self._refusal = why
@@ -313,12 +371,12 @@ def _require_journal(host: Host, directory: Path) -> None:
         )
 
 
-def publish_quietly(vault: Vault, papers: Papers) -> None:
-    """Put the founding papers into a vault if it can be reached now; the sealer shows the trouble if it cannot.
+def publish_quietly(vault: Vault, custody: CustodyWatch) -> None:
+    """Put the papers in force into a vault if it can be reached now; the sealer shows the trouble if it cannot.
 
     Raises Conflict when the vault is another hospital's: sealing into it would mix two hospitals.
     """
     try:
-        publish(vault, papers.document, papers.roster, papers.roster_note)
+        custody.publish(vault)
     except Unavailable:
         return

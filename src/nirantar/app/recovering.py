@@ -17,7 +17,15 @@ import msgspec
 
 from nirantar import limits
 from nirantar.app.configuration import Configuration, check
-from nirantar.app.founding import name_node, new_signer, publish, read_published, require_empty, write_directory
+from nirantar.app.founding import (
+    free_serial,
+    name_node,
+    new_signer,
+    publish,
+    read_published,
+    require_empty,
+    write_directory,
+)
 from nirantar.app.node import VIEW_FILE, open_view, read_papers
 from nirantar.app.recovery_report import Recovered, write_report
 from nirantar.continuity.identity import RecoveryIdentity
@@ -36,6 +44,7 @@ from nirantar.journal.entry import attachments_in, decode
 from nirantar.journal.log import JOURNAL_FILE, JournalWriter
 from nirantar.journal.reader import JournalReader
 from nirantar.tlog.note import Signer, Verifier
+from nirantar.vault.keys import ROSTER_PREFIX
 from nirantar.vault.port import Vault
 from nirantar.workflows.patient_resource import number_system_of
 
@@ -98,16 +107,16 @@ def recover(  # noqa: PLR0913  # what an operator can choose in a recovery
     host.files.make_directory(directory)
     try:
         readings, stops = _fill_journal(
-            host, vaults, identity, directory, before, signer, stop_us=stop_us, progress=reading
+            host, vaults, published.identities, directory, before, signer, stop_us=stop_us, progress=reading
         )
-        after = Roster(before.slug, before.serial, tuple(_revoke(each, readings, stops) for each in before.grants))
+        # The new roster's place is the next that is free in every vault.
+        serial = free_serial(vaults, ROSTER_PREFIX, before.serial) - 1
+        after = Roster(before.slug, serial, tuple(_revoke(each, readings, stops) for each in before.grants))
         told = _ask_witnesses(host, directory, (*vaults, *witnesses), before, readings)
         settings = msgspec.structs.replace(settings, uhid_system=_number_system(host, directory, before, settings))
-        founded = name_node(
-            document, after, identity.authority, settings, signer, serials_taken=published.serials
-        )
+        founded = name_node(document, after, identity.authority, settings, signer, published.custody)
         for vault in vaults:
-            publish(vault, document, founded.roster, founded.roster_note)
+            publish(vault, document, founded.roster, founded.roster_note, founded.custody)
     except BaseException:
         # Nothing half done: the next attempt wants an empty directory.
         for left in list(host.files.walk(directory)):
@@ -242,7 +251,7 @@ def _sealed_after_closing(grant: Grant, reading: LogReading) -> Iterator[Finding
 
 
 def _fill_journal(
-    host: Host, vaults: Sequence[Vault], identity: RecoveryIdentity, directory: Path, before: Roster, signer: Signer,
+    host: Host, vaults: Sequence[Vault], identities: Sequence[str], directory: Path, before: Roster, signer: Signer,
     *, stop_us: int | None, progress: Progress,
 ) -> tuple[dict[str, LogReading], dict[str, int]]:
     """Copy every log of the roster into the new journal; also where each stood at `stop_us`."""
@@ -255,7 +264,7 @@ def _fill_journal(
             journal.begin()
             journal.add_log(grant.origin, grant.vkey)
             waiting_bytes = 0
-            for step in read_log(vaults, (identity.age_identity,), one):
+            for step in read_log(vaults, identities, one):
                 if isinstance(step, Gap):
                     journal.append_gap(step.frontier, grant.origin)
                 elif step.data is None:

@@ -62,7 +62,6 @@ def _record(
 ) -> RecoveryRecord:
     grants = founded.roster.by_origin()
     logs = tuple(_log(reading, grants[origin]) for origin, reading in recovered.readings.items())
-    lost = {origin: _lost_below(reading) for origin, reading in recovered.readings.items()}
     return RecoveryRecord(
         v=1, hospital=founded.document.name, node=founded.configuration.node, origin=founded.signer.name,
         vkey=founded.signer.vkey, authority=authority.vkey, program=__version__,
@@ -70,7 +69,7 @@ def _record(
         seconds=(recovered.finished_us - recovered.started_us) / 1e6,
         vaults=tuple(vault.location for vault in vaults), as_of=recovered.as_of,
         entries=sum(log.promised for log in logs), recovered=sum(log.recovered for log in logs),
-        verified=sum(log.signed - lost[log.origin] for log in logs), altered=_altered(recovered.findings),
+        verified=sum(map(_verified, recovered.readings.values())), altered=_altered(recovered.findings),
         missing=sum(log.missing for log in logs), ok=recovered.ok, logs=logs, resources=dict(recovered.resources),
         findings=tuple(RecordedFinding(each.where, each.what, each.kind) for each in recovered.findings),
     )
@@ -84,13 +83,13 @@ def _log(reading: LogReading, grant: Grant) -> RecordedLog:
     shown = grant.last_size or 0
     return RecordedLog(
         reading.origin, promised, reading.size - len(reading.lost), promised - reading.size + len(reading.lost),
-        reading.proven_size, root.hex(), shown if grant.as_of_size is None else min(shown, grant.as_of_size),
+        reading.head_size, root.hex(), shown if grant.as_of_size is None else min(shown, grant.as_of_size),
     )
 
 
-def _lost_below(reading: LogReading) -> int:
-    """Entries that a signature covers, but whose bytes are lost."""
-    return sum(1 for entry_index in reading.lost if entry_index < reading.proven_size)
+def _verified(reading: LogReading) -> int:
+    """Entries whose bytes are here and which a signature proves."""
+    return reading.proven_size - sum(1 for entry_index in reading.lost if entry_index < reading.proven_size)
 
 
 def _altered(findings: Iterable[Finding]) -> int:

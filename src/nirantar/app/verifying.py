@@ -22,7 +22,7 @@ from nirantar.app.node import (
     remove_database,
 )
 from nirantar.continuity.digests import journalled
-from nirantar.continuity.identity import RecoveryIdentity
+from nirantar.continuity.identity import Identity
 from nirantar.continuity.log_reading import Gap, LogReading
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
 from nirantar.continuity.vault_reading import read_attachment, read_log
@@ -84,7 +84,7 @@ def verify_node(
 
 
 def verify_vault(
-    host: Host, vaults: Sequence[Vault], identity: RecoveryIdentity, *, progress: Progress = no_progress
+    host: Host, vaults: Sequence[Vault], identity: Identity, *, progress: Progress = no_progress
 ) -> VerifyReport:
     """Verify everything that vaults hold: decrypt, hash, compare with every signature, read every entry.
 
@@ -96,7 +96,7 @@ def verify_vault(
     report.findings += published.findings
     for grant in published.roster.grants:
         reading = LogReading(grant.origin, Verifier.parse(grant.vkey))
-        for step in read_log(vaults, (identity.age_identity,), reading):
+        for step in read_log(vaults, published.identities, reading):
             if isinstance(step, Gap):
                 continue
             if step.data is not None:

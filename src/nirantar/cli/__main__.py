@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "import": "Import FHIR transaction Bundles and resources.",
     "doctor": "Is everything about a node as it should be?",
     "verify": "Is everything in a node or a vault there, unchanged, and provably so?",
+    "custody": "Print, try, split, join and change the recovery identity.",
     "prove": "One patient's chart with everything that proves it, for an auditor.",
     "verify-proof": "What does a proof file or a recovery report prove?",
     "recover": "Build the hospital again from a vault and the recovery identity.",

@@ -7,6 +7,7 @@ from typing import Literal
 
 from nirantar.app.founding import found_hospital, publish, require_empty, require_no_hospital, write_directory
 from nirantar.app.service import systemd_unit
+from nirantar.app.strays import default_identity_path
 from nirantar.app.vaults import begins_by_itself, credentials_note, open_vault, require_apart
 from nirantar.cli import terminal
 from nirantar.errors import InvalidInput, SetupError
@@ -54,7 +55,7 @@ def init(
         Report as one JSON object.
     """
     host, directory = RealHost(), directory.absolute()
-    identity_path = (identity_out or directory.with_name(directory.name + ".recovery-identity")).absolute()
+    identity_path = (identity_out or default_identity_path(directory)).absolute()
     _require_places(host, directory, identity_path, vault, systemd_unit_out)
     founded, identity = found_hospital(host, hospital, node, vaults=vault, durability=durability)
     # What can be refused is refused before anything is written: a vault that was begun can never be begun again.
@@ -67,7 +68,7 @@ def init(
     vaults = [open_vault(host, uri, create=True) for uri in vault]
     host.files.put_new(identity_path, identity.encode(founded.document.name), mode=0o400)
     for each in [each for uri, each in zip(vault, vaults, strict=True) if begins_by_itself(uri)]:
-        publish(each, founded.document, founded.roster, founded.roster_note)
+        publish(each, founded.document, founded.roster, founded.roster_note, founded.custody)
     write_directory(host, directory, founded)
     if systemd_unit_out is not None:
         host.files.put_new(systemd_unit_out.absolute(), systemd_unit(directory), mode=0o644)
@@ -90,7 +91,9 @@ def init(
     terminal.print_facts("Next", [
         ("1", f"nirantar staff {directory} LOGIN --role it-security --name NAME     the first account"),
         ("2", f"nirantar serve {directory}"),
-        ("3", f"nirantar doctor {directory}"),
+        ("3", f"nirantar custody sheet --identity {identity_path} --out sheet.html     then print it"),
+        ("4", f"nirantar custody check FILE --vault {vault[0]}     what was read back from it"),
+        ("5", f"nirantar doctor {directory}"),
     ])
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock, Thread
@@ -57,21 +58,22 @@ class Sealer:
 
     `publish` puts the hospital's papers into a vault that is met for the first time. `stop_writing` is told why when a
     vault that could not be asked at start turns out to know more of the node's log than the node (invariant 12), or
-    when `closed` says that a recovery has taken the node's place. `cosigned` is where the newest cosigned checkpoints
-    are kept beside the journal; without it they lie in vaults only.
+    when `closed` says that a recovery has taken the node's place. `recipients` is asked for every segment: a rotation
+    changes it while the node runs. `cosigned` is where the newest cosigned checkpoints are kept beside the journal;
+    without it they lie in vaults only.
     """
 
     def __init__(
         self, host: Host, reader: JournalReader, attachments: Attachments, own_origin: str, vaults: Sequence[Vault],
-        recipients: Sequence[str], *, publish: Callable[[Vault], None],
+        recipients: Callable[[], Sequence[str]], *, publish: Callable[[Vault], None],
         closed: Callable[[Vault], str | None], stop_writing: Callable[[str], None], cosigned: Path | None = None,
     ) -> None:
         self._host = host
         self._reader = reader
         self._attachments = attachments
         self._own_origin = own_origin
-        self._recipients = tuple(recipients)
-        self._merger = Merger(host, reader, self._recipients)
+        self._recipients = recipients
+        self._merger = Merger(host, reader, recipients)
         self._merging = Lock()
         self._publish = publish
         self._closed = closed
@@ -278,7 +280,7 @@ class Sealer:
                 proof = self._reader.range_proof(origin, key.first, key.end, size)
                 data = encode_segment(
                     origin, first, entries[:count], leaves[:count], proof=proof, checkpoint_note=note,
-                    recipients=self._recipients,
+                    recipients=self._recipients(),
                 )
                 if _store(follower.vault, key, data, leaves[:count], last_try=count == 1):
                     ladder.sealed(key)
@@ -309,20 +311,19 @@ class Sealer:
 
     def _store_tiles(self, follower: _Follower, origin: str, node: str, old_size: int, new_size: int) -> None:
         """Full tiles only: everything in a vault is immutable. A keeper makes them itself. One whose key somebody took
-        before is lacking: the log goes on without it, since only gaps are bridged by tiles."""
+        before, or whose hashes were lost before a recovery, is lacking: the log goes on without it, since only gaps are
+        bridged by tiles."""
         if isinstance(follower.vault, WitnessingVault):
             return
         level, old, new = 0, old_size // TILE_WIDTH, new_size // TILE_WIDTH
         while new > old:
             for number in range(old, new):
-                try:
+                with suppress(NotFound):
                     tile = self._reader.tile(origin, level, number, TILE_WIDTH)
-                    follower.vault.put_new(str(TileKey(node, level, number)), tile)
-                except NotFound:
-                    # A tile whose hashes were lost before a recovery is lost here, too.
-                    continue
-                except Conflict as taken:
-                    follower.lacks = str(taken)
+                    try:
+                        follower.vault.put_new(str(TileKey(node, level, number)), tile)
+                    except Conflict as taken:
+                        follower.lacks = str(taken)
             level, old, new = level + 1, old // TILE_WIDTH, new // TILE_WIDTH
 
     def _answer_waiting(self) -> None:

@@ -51,6 +51,10 @@ class Files(Protocol):
         """Every regular file below `path` that sorts after `after`, in the order of `str(path)`; nothing if `path` is
         not there. Directories are read as they are reached, so a caller that stops early pays for what it saw."""
 
+    def sweep(self, path: Path) -> None:
+        """Delete what a process that was killed left half written directly below `path`; nothing if that is not there.
+        Only where nobody else writes: what is being written now would go, too."""
+
     def remove(self, path: Path) -> None:
         """Delete one file. FileNotFoundError if there is none."""
 

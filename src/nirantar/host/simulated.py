@@ -277,6 +277,12 @@ class SimulatedFiles:
             if str(found) > first and not found.name.endswith(_PARTIAL):
                 yield found
 
+    def sweep(self, path: Path) -> None:
+        """Delete half-written files directly below `path`."""
+        for found in list(self._disk.paths(path)):
+            if found.parent == path and found.name.endswith(_PARTIAL):
+                self._disk.unlink(found)
+
     def remove(self, path: Path) -> None:
         """Delete one file, durably."""
         with _promises(path):

@@ -29,6 +29,19 @@ class VaultStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotStatus:
+    """The newest snapshot of the view: `taken_at_us` is the moment that it shows, `new_bytes` what it added to the
+    vaults, `stored_in` how many of them hold it. `serial` 0: there is none yet. `trouble`: why the last attempt
+    failed, or what a vault lacks; None where all is well."""
+
+    serial: int
+    taken_at_us: int
+    new_bytes: int
+    stored_in: int
+    trouble: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class AlarmStatus:
     """Another process changed the node's files: when that was first seen, what happened to which file, how many more
     changes there were; when each vault had the alarm, and what keeps it from others or from the log."""
@@ -42,8 +55,9 @@ class AlarmStatus:
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """What every page and `/health` may say of the node; nothing in it is about a patient. `unwatched` says why nobody
-    would notice if another process changed the node's files."""
+    """What every page and `/health` may say of the node; nothing in it is about a patient. `red` are sentences on what
+    somebody must do before the hospital is safe, though the node serves. `unwatched` says why nobody would notice if
+    another process changed the node's files."""
 
     hospital: str
     node: str
@@ -55,8 +69,10 @@ class NodeStatus:
     read_only: str | None
     recovered_from: tuple[str, ...]
     started_at_us: int
+    red: tuple[str, ...] = ()
     alarm: AlarmStatus | None = None
     unwatched: str | None = None
+    snapshot: SnapshotStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)

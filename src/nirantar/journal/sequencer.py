@@ -8,6 +8,8 @@ what a crash would take back, and why an answer means durable.
 What goes wrong has one meaning each: a member's own error undoes only that member; a full disk undoes the batch and
 tells every member; a failed fsync ends the process, since nobody knows what the disk now holds; and so does a view
 that cannot follow a committed journal for another reason than a full disk, since the next start folds it anew.
+
+Long because one order of commits, one queue and one meaning for each failure are read together or not understood.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from dataclasses import dataclass
 from itertools import islice
 from queue import Empty, Full, Queue
 from threading import Thread
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from nirantar import limits
 from nirantar.errors import Damaged, DiskFull, EntryDamaged, FsyncFailed, Overloaded, ReadOnly
@@ -118,6 +120,17 @@ class _Waiting:
     future: Future[Any]
 
 
+@dataclass(slots=True)
+class _Between:
+    """Work that waits for the end of a batch."""
+
+    work: Callable[[], Any]
+    future: Future[Any]
+
+
+T = TypeVar("T")
+
+
 class Sequencer:
     """Runs members one after another in commit batches. `start` gives it a thread; without one, `step` runs what waits,
     which is how the simulation drives it. With a `preparation` what waits is prepared there while the batch before it
@@ -130,7 +143,7 @@ class Sequencer:
         self._preparation = preparation
         self._journal = journal
         self._view = view
-        self._queue: Queue[_Waiting | None] = Queue(limits.WRITE_QUEUE_MEMBERS_MAX)
+        self._queue: Queue[_Waiting | _Between | None] = Queue(limits.WRITE_QUEUE_MEMBERS_MAX)
         self._thread: Thread | None = None
         self._refusal: str | None = None
         self._stopped = False
@@ -158,7 +171,7 @@ class Sequencer:
         if self._preparation is not None:
             self._preparation.stop()
         # A member whose thread passed `submit`'s check in time may stand behind the end of the queue.
-        for each in self._waiting_members():
+        for each in self._waiting_now():
             each.future.set_exception(ReadOnly(_STOPPING))
 
     def refuse_writes(self, why: str) -> None:
@@ -172,6 +185,10 @@ class Sequencer:
         if self._stopped:
             raise ReadOnly(_STOPPING)
         waiting = _Waiting(member, Future())
+        self._put(waiting)
+        return waiting.future
+
+    def _put(self, waiting: _Waiting | _Between) -> None:
         try:
             self._queue.put_nowait(waiting)
         except Full:
@@ -179,19 +196,37 @@ class Sequencer:
                 f"{limits.WRITE_QUEUE_MEMBERS_MAX} writes are already waiting "
                 "(WRITE_QUEUE_MEMBERS_MAX): try again in a moment."
             ) from None
+
+    def between(self, work: Callable[[], T]) -> Future[T]:
+        """Run `work` in the writer's thread between two batches, when the view has everything that the journal has.
+
+        Writers wait for it, so it takes milliseconds. Its error is the future's; FsyncFailed ends the process. Raises
+        Overloaded, and ReadOnly where the node is stopping.
+        """
+        if self._stopped:
+            raise ReadOnly(_STOPPING)
+        waiting = _Between(work, Future())
+        self._put(waiting)
         return waiting.future
 
     def step(self) -> int:
         """Run the members that wait, as one batch, in the calling thread; how many they were."""
-        waiting = list(islice(self._waiting_members(), limits.BATCH_MEMBERS_MAX))
+        waiting = list(islice(self._members_in_step(), limits.BATCH_MEMBERS_MAX))
         batch = self._prepared(waiting)
         if batch:
             self._run(batch)
-        elif not waiting:
+        else:
             self._catch_up()
         return len(waiting)
 
-    def _waiting_members(self) -> Iterator[_Waiting]:
+    def _members_in_step(self) -> Iterator[_Waiting]:
+        for item in self._waiting_now():
+            if isinstance(item, _Between):
+                self._run_between(item)  # no batch is open yet
+            else:
+                yield item
+
+    def _waiting_now(self) -> Iterator[_Waiting | _Between]:
         while True:
             try:
                 item = self._queue.get_nowait()
@@ -205,9 +240,10 @@ class Sequencer:
         stopping = False
         while not stopping or ahead:
             waiting: list[_Waiting] = []
+            between: _Between | None = None
             if not stopping:
-                waiting, stopping = self._gather(wait=not ahead)
-            helped = self._begin_to_prepare(waiting)
+                waiting, between, stopping = self._gather(wait=not ahead)
+            helped = between is None and self._begin_to_prepare(waiting)
             if ahead:
                 self._run(ahead)
             if helped and self._preparation is not None:
@@ -216,23 +252,25 @@ class Sequencer:
             if ahead and not helped:
                 self._run(ahead)
                 ahead = []
+            if between is not None:
+                self._run_between(between)
 
-    def _gather(self, *, wait: bool) -> tuple[list[_Waiting], bool]:
-        """The members that wait, perhaps none, and whether the writer is to stop after them."""
+    def _gather(self, *, wait: bool) -> tuple[list[_Waiting], _Between | None, bool]:
+        """The members that wait, perhaps none; what is to be done after them; whether the writer is to stop then."""
         waiting: list[_Waiting] = []
         most = limits.BATCH_MEMBERS_MAX if self._preparation is None else limits.PREPARED_ELSEWHERE_MEMBERS_MAX
         try:
             item = self._queue.get(block=wait, timeout=_RETRY_SECONDS if self._behind else None)
-            while item is not None:
+            while isinstance(item, _Waiting):
                 waiting.append(item)
                 if len(waiting) == most:
-                    return waiting, False
+                    return waiting, None, False
                 item = self._queue.get_nowait()
         except Empty:
             if not waiting:
                 self._catch_up()
-            return waiting, False
-        return waiting, True
+            return waiting, None, False
+        return waiting, item, item is None
 
     def _begin_to_prepare(self, waiting: Sequence[_Waiting]) -> bool:
         """Whether these are being prepared elsewhere: worth its way only for several."""
@@ -267,6 +305,19 @@ class Sequencer:
             for each in batch:
                 if not each.future.done():
                     each.future.set_exception(failure)
+
+    def _run_between(self, waiting: _Between) -> None:
+        if not waiting.future.set_running_or_notify_cancel():
+            return
+        try:
+            self._bring_view_forward()
+            waiting.future.set_result(waiting.work())
+        except FsyncFailed as failure:
+            self._host.exit(f"{failure} What the disk holds is unknown, so the node stops; start it again.")
+        except Exception as failure:  # noqa: BLE001 - whatever it is, it is the asker's
+            if isinstance(failure, DiskFull):
+                self._view.roll_back()
+            waiting.future.set_exception(failure)
 
     def _undo(self, failure: Exception) -> None:
         try:

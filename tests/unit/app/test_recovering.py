@@ -147,7 +147,7 @@ def test_what_a_stolen_key_signs_after_recovery_is_not_folded(site: Site) -> Non
         site.recovered()
         write(old, update({**PATIENT, "name": [{"family": "Forged"}]}))
         thief = Sealer(
-            site.host, old.reader, old.attachments, ORIGIN, [site.vault], old.papers.document.recipients,
+            site.host, old.reader, old.attachments, ORIGIN, [site.vault], old.custody.recipients,
             publish=lambda _: None, closed=lambda _: None, stop_writing=lambda _: None,
         )
         thief.step()

@@ -56,7 +56,7 @@ def test_a_recovery_with_losses_says_so(site: Site) -> None:
     assert not checked.ok
     assert [report[name] for name in ("entries", "recovered", "verified", "altered", "missing")] == [2, 1, 1, 1, 1]
     assert any("Altered: 1. Missing: 1." in sentence for sentence in checked.sentences)
-    assert [finding["kind"] for finding in report["findings"]] == ["damage"]
+    assert [finding["kind"] for finding in report["findings"]] == ["damage", "lost"]
 
 
 def test_what_is_no_proof_is_refused() -> None:

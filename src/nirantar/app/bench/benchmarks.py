@@ -13,6 +13,7 @@ from nirantar.app.bench import (
     rebuild,
     registrations,
     s3_latency,
+    snapshots,
     vault_latency,
     verify,
 )
@@ -30,5 +31,6 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     reading.NAME: reading.reading,
     verify.NAME: verify.verify,
     checkpoint.NAME: checkpoint.checkpoint,
+    snapshots.NAME: snapshots.snapshots,
     memory.NAME: memory.memory,
 }

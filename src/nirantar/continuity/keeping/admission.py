@@ -5,9 +5,12 @@
     tile         made by the keeper itself out of proven leaf hashes: nobody brings one
     cosignature  a checkpoint of the log, signed by it, cosigned here or confirmed by the known tree
     roster       signed by the authority, of this hospital, dropping no log
-    hospital     names this authority
-    others       of a node: where the name is a hash (an attachment), it is that of the bytes; readers check the rest.
-                 Of the hospital: a note that the authority signed
+    custody note signed by the authority, newer than the one in force, which it then replaces here, too
+    hospital     the custody note in force is of it; before there is one, it names this authority
+    manifest     of a snapshot: signed by the node, of this place
+    recovery     the report of the recovery that made the node, signed by it and by an authority of this hospital
+    attachment   named by the hash of the bytes, as a chunk of a snapshot's map is
+    others       packs, which only a manifest and a key prove, and alarms, which nobody may have to wait for
 
 What has no place in a vault is refused.
 """
@@ -17,24 +20,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 from hashlib import sha256
 
+from nirantar.continuity import recovery_record
 from nirantar.continuity.keeping.records import Records
 from nirantar.continuity.keeping.register import Register
-from nirantar.continuity.keeping.rules import node_of
 from nirantar.continuity.keeping.tree import KnownTree
 from nirantar.continuity.vault_witness import covered
 from nirantar.errors import Conflict, Damaged, ProofInvalid, SegmentDamaged
+from nirantar.fold.custody import Custody
 from nirantar.fold.grants import Grant
 from nirantar.fold.roster import Roster
 from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
-from nirantar.tlog.note import Verifier, open_note
+from nirantar.tlog.note import Verifier
 from nirantar.vault.keys import (
     HOSPITAL_KEY,
     CosignatureKey,
+    CustodyKey,
+    ManifestKey,
+    RecoveryKey,
     RosterKey,
     SegmentKey,
     TileKey,
     parse,
 )
+from nirantar.vault.manifests import Manifest
 from nirantar.vault.port import Vault
 from nirantar.vault.segments import SegmentHeader, check_sealed, prove_header
 
@@ -44,12 +52,13 @@ _LIVE = "live"
 @dataclass(frozen=True, slots=True)
 class Admitted:
     """What an object that is taken adds to what the keeper knows: the grown tree of `origin` and the tiles that it
-    completes, a roster, or a segment whose age counts from now."""
+    completes, a roster, a custody note, or a segment whose age counts from now."""
 
     origin: str = ""
     tree: KnownTree | None = None
     tiles: tuple[tuple[TileKey, bytes], ...] = ()
     roster: Roster | None = None
+    custody: Custody | None = None
     segment: SegmentKey | None = None
 
 
@@ -73,14 +82,18 @@ class Admission:
                 return self._cosignature(named, data)
             case RosterKey():
                 return Admitted(roster=self._register.check_roster(named, data))
+            case CustodyKey():
+                return Admitted(custody=self._register.check_custody(named, data))
+            case ManifestKey():
+                self._manifest(named, data)
+            case RecoveryKey():
+                self._recovery(named, data)
             case TileKey():
                 raise ProofInvalid(f"{key} was sent in vain: the keeper makes the tiles out of proven segments.")
             case None if key == HOSPITAL_KEY:
                 self._register.check_document(data)
             case None:
                 raise Damaged(f"{key[:80]} has no place in a vault.")
-            case _ if node_of(named) is None:
-                open_note(data, (self._register.authority,))
             case _ if getattr(named, "digest", sha256(data).hexdigest()) != sha256(data).hexdigest():
                 raise Damaged(f"{key} is not named by the hash of what was sent.")
         return Admitted()
@@ -126,6 +139,15 @@ class Admission:
             raise ProofInvalid(f"{named} holds a checkpoint of {checkpoint.tree_size} entries.")
         self._require_cosigned(self.tree(named.node, grant.origin), checkpoint, str(named))
         return Admitted()
+
+    def _manifest(self, named: ManifestKey, data: bytes) -> None:
+        verifier = Verifier.parse(self._grant(named.node).vkey)
+        Manifest.open(data, verifier, slug=self._register.slug, node=named.node, serial=named.serial)
+
+    def _recovery(self, named: RecoveryKey, data: bytes) -> None:
+        record = recovery_record.open_recovery_note(data, self._register.authority)
+        if record.vkey != self._grant(named.node).vkey:
+            raise ProofInvalid(f"{named} is the report of another node's recovery.")
 
     def _require_cosigned(self, tree: KnownTree, checkpoint: Checkpoint, key: str) -> None:
         """Raise unless this checkpoint was cosigned, or the known tree has its root."""

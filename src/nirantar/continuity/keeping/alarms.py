@@ -23,7 +23,8 @@ from nirantar.host.times import instant
 ALARMS_FILE: Final = "alarms.jsonl"
 
 AlarmKind = Literal[
-    "closed", "delete", "flood", "forgery", "fork", "overwrite", "rewind", "silence", "stranger", "trespass"
+    "closed", "delete", "flood", "forgery", "fork", "intrusion", "overwrite", "rewind", "silence", "stranger",
+    "trespass",
 ]
 
 

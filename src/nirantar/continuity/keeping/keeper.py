@@ -19,6 +19,7 @@ from threading import Lock, RLock
 from typing import Final
 
 from nirantar import limits
+from nirantar.continuity.alarm import told_by_node
 from nirantar.continuity.keeping.admission import Admission, Admitted
 from nirantar.continuity.keeping.alarms import Alarm, AlarmKind, Alarms
 from nirantar.continuity.keeping.expiry import Expiry
@@ -45,7 +46,7 @@ from nirantar.host.times import instant
 from nirantar.tlog.checkpoint import Checkpoint
 from nirantar.tlog.cosignature import Cosigner
 from nirantar.tlog.note import Verifier, add_signatures
-from nirantar.vault.keys import SegmentKey, check_key, parse
+from nirantar.vault.keys import AlarmKey, SegmentKey, check_key, parse
 from nirantar.vault.port import Vault
 from nirantar.vault.segments import read_header
 
@@ -191,6 +192,10 @@ class Keeper:
             except Damaged as forgery:
                 self._alarms.raise_alarm("forgery", bearer.account, str(forgery))
                 raise
+            named = parse(key)
+            if isinstance(named, AlarmKey):
+                # Before it is stored: a death in between may tell twice, but never not at all.
+                self._alarms.raise_alarm("intrusion", named.node, told_by_node(named.node, data))
             self._store(bearer, key, data, admitted)
             return True
 
@@ -333,6 +338,8 @@ class Keeper:
         self._vault.put_new(key, data)
         if admitted.roster is not None:
             self._register.take(admitted.roster)
+        if admitted.custody is not None:
+            self._register.take_custody(admitted.custody)
         self._admission.stored(key)
 
     def _suspect(self, node: str, checkpoint: Checkpoint, note: bytes, refusal: Exception) -> None:

@@ -1,7 +1,7 @@
 """Who may put and read what at a keeper, before any byte of an object is looked at.
 
 A node's token opens the node's own part and, of a log that a recovery has closed, what lies below its end: a recovered
-node brings along what this keeper lacks of the lost ones. A recovery token reads everything and brings rosters.
+node brings along what this keeper lacks of the lost ones. A recovery token reads everything and brings papers.
 Nobody's token overwrites or deletes: there is no call for it.
 """
 
@@ -15,14 +15,23 @@ from nirantar.continuity.keeping.register import Register
 from nirantar.errors import Forbidden, LimitExceeded
 from nirantar.limits import (
     ATTACHMENT_BYTES_MAX,
+    KEEPER_ALARM_BYTES_MAX,
     KEEPER_CHECKPOINT_BYTES_MAX,
     KEEPER_OBJECT_BYTES_MAX,
     KEEPER_PAPER_BYTES_MAX,
+    SNAPSHOT_MAP_BYTES_MAX,
+    SNAPSHOT_PACK_BYTES_MAX,
 )
 from nirantar.vault.keys import (
+    CUSTODY_PREFIX,
     HOSPITAL_KEY,
+    ROSTER_PREFIX,
+    AlarmKey,
     AttachmentKey,
     CosignatureKey,
+    ManifestKey,
+    MapKey,
+    PackKey,
     SegmentKey,
     TileKey,
     VaultKey,
@@ -30,7 +39,9 @@ from nirantar.vault.keys import (
 )
 
 _SEALED_MORE: Final = 1_024
-_OF_NODES_ALONE: Final = (SegmentKey, TileKey, AttachmentKey, CosignatureKey)
+_OF_NODES_ALONE: Final = (
+    SegmentKey, TileKey, AttachmentKey, CosignatureKey, ManifestKey, MapKey, PackKey, AlarmKey
+)
 """What a recovery does not bring, though it makes a node and speaks for it once."""
 
 
@@ -72,7 +83,7 @@ class RosterRules:
             return
         if bearer.kind == "recovery" and isinstance(named, _OF_NODES_ALONE):
             raise Forbidden(
-                f"The token of {bearer.name} reads and brings rosters. A node needs a token of its own: have the "
+                f"The token of {bearer.name} reads and brings papers. A node needs a token of its own: have the "
                 "keeper's operator make one (nirantar keeper token DIR --node NAME) for the node's token file."
             )
         if named is None or node is None:
@@ -90,7 +101,7 @@ class RosterRules:
 
     def require_get(self, bearer: Bearer, key: str) -> None:
         """A recovery reads everything; a node the papers, its own part, and that of closed logs."""
-        if bearer.kind == "recovery" or key == HOSPITAL_KEY or key.startswith("roster/"):
+        if bearer.kind == "recovery" or key == HOSPITAL_KEY or key.startswith((ROSTER_PREFIX, CUSTODY_PREFIX)):
             return
         part = key.partition("/")[0]
         there = self._register.grant_of_node(part) if "/" in key else None
@@ -123,6 +134,12 @@ def _require_size(key: str, named: VaultKey | None, size: int) -> None:
             bytes_max = ATTACHMENT_BYTES_MAX + _SEALED_MORE
         case CosignatureKey():
             bytes_max = KEEPER_CHECKPOINT_BYTES_MAX
+        case PackKey():
+            bytes_max = SNAPSHOT_PACK_BYTES_MAX
+        case MapKey():
+            bytes_max = SNAPSHOT_MAP_BYTES_MAX
+        case AlarmKey():
+            bytes_max = KEEPER_ALARM_BYTES_MAX
         case _:
             bytes_max = KEEPER_PAPER_BYTES_MAX if node_of(named) is None else KEEPER_OBJECT_BYTES_MAX
     if size > bytes_max:
