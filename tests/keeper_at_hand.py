@@ -63,13 +63,13 @@ def uri_with_token(
     return f"{scheme}://127.0.0.1:{port}?token-file={file}", token
 
 
-def found_kept_site(place: Path, *, durability: str = "vault") -> KeptSite:
+def found_kept_site(place: Path, *, durability: str = "vault", mirror: str = "") -> KeptSite:
     """A new hospital below `place` with one node, and a keeper for it that is not running yet."""
     host, port = RealHost(), free_port()
     keeper, directory = place / "keeper", place / "node"
     uri = f"keeper+http://127.0.0.1:{port}?token-file={place / 'node.token'}"
     founded, identity = found_hospital(host, "Kept Hospital", NODE, vaults=[uri], durability=durability)
-    set_up_keeper(host, keeper, founded.document.authority, "keeper-1")
+    set_up_keeper(host, keeper, founded.document.authority, "keeper-1", mirror=mirror)
     token = issue_token(host, keeper, "node", NODE)
     host.files.put_new(place / "node.token", token.encode())
     write_directory(host, directory, founded)

@@ -199,7 +199,7 @@ def test_what_was_cut_off_is_named_by_the_witness(site: KeptSite, tmp_path: Path
         report = recovered(site, tmp_path / "unasked", "--vault", Path(shutil.copytree(cut, tmp_path / "alone")).as_uri())
         assert report["ok"]
         witness = site.uri_for("recovery", "rescue")
-        report = recovered(site, tmp_path / "asked", "--vault", cut.as_uri(), "--witness", witness, code=1)
+        report = recovered(site, tmp_path / "asked", "--vault", cut.as_uri(), "--keeper", witness, code=1)
         assert not report["ok"]
         (finding,) = report["findings"]
         assert finding["where"] == f"nirantar.kept-hospital/{NODE} entries {first} to {log['cosigned_size'] - 1}"
@@ -226,7 +226,7 @@ def test_a_history_that_was_rewritten_with_the_nodes_own_key_is_named(site: Kept
         uri = Path(shutil.copytree(tmp_path / "forged", tmp_path / "alone")).as_uri()
         assert recovered(site, tmp_path / "unasked", "--vault", uri)["ok"]
         witness = site.uri_for("recovery", "rescue")
-        report = recovered(site, tmp_path / "asked", "--vault", forged.location, "--witness", witness, code=1)
+        report = recovered(site, tmp_path / "asked", "--vault", forged.location, "--keeper", witness, code=1)
         (finding,) = report["findings"]
         assert finding["kind"] == "altered"
         assert "entries were exchanged" in finding["what"]

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from commands import in_this_process, nirantar
+from commands import in_this_process, nirantar, read_sheet_back
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -197,6 +197,12 @@ def test_a_hospital_is_opened_with_a_keeper_that_is_set_up_afterwards(tmp_path: 
     (tmp_path / "token").write_text(nirantar("keeper", "token", keeper, "--node", "centre").out.split()[-1])
     with keeping(keeper, port) as running:
         nirantar("staff", node, "asha", "--role", "it-security", "--name", "Asha", "--password-stdin", text="a long password\n")
+        rescue = nirantar("keeper", "token", keeper, "--recovery", "custodians").out.split()[-1]
+        (tmp_path / "custodians").write_text(rescue)
+        read_sheet_back(Path(made["identity"]), f"keeper+http://127.0.0.1:{port}?token-file={tmp_path / 'custodians'}")
+        (tmp_path / "token").chmod(0o644)
+        assert f"{tmp_path / 'token'} is open to others (644): chmod 600" in nirantar("doctor", node, code=1).out
+        (tmp_path / "token").chmod(0o600)
         assert "holds every entry" in nirantar("doctor", node).out
         assert running.status()["roster_serial"] == 1
         running.stop()

@@ -1,6 +1,7 @@
 """A keeper, composed: from its directory to the door that its edge uses, and the loop that looks round.
 
-keeper.json           which hospital it keeps: the authority's verifier key, and the keeper's own name
+keeper.json           which hospital it keeps: the authority's verifier key; the keeper's own name; perhaps a mirror
+keys/s3-credentials   what the mirror's bucket is written with, if the environment does not hold it
 keys/cosigner.keys    its two cosigning keys, readable by its owner only
 keeper.db, lock       what it remembers
 alarms.jsonl          the alarms; only ever added to
@@ -21,11 +22,13 @@ import msgspec
 
 from nirantar import limits
 from nirantar.app.configuration import check_node_name
+from nirantar.app.vaults import open_vault
 from nirantar.continuity.custody import custody_notes
 from nirantar.continuity.keeping.admission import Admission
 from nirantar.continuity.keeping.alarms import ALARMS_FILE, Alarm, Alarms
 from nirantar.continuity.keeping.expiry import Expiry
 from nirantar.continuity.keeping.keeper import Keeper, Parts
+from nirantar.continuity.keeping.mirror import Mirror
 from nirantar.continuity.keeping.quota import Allowance, Quotas
 from nirantar.continuity.keeping.records import RECORDS_FILE, Records, TokenKind
 from nirantar.continuity.keeping.register import Register, slug_of_authority
@@ -38,6 +41,8 @@ from nirantar.tlog.note_keys import ED25519_COSIGNATURE, ML_DSA_44_COSIGNATURE
 from nirantar.vault.directory import DirectoryVault
 from nirantar.vault.keys import ROSTER_PREFIX
 from nirantar.vault.levels import superseded
+from nirantar.vault.retention import Retention
+from nirantar.vault.s3_address import S3Address
 
 KEEPER_FILE: Final = "keeper.json"
 KEYS_FILE: Final = "keys/cosigner.keys"
@@ -51,10 +56,14 @@ class KeeperPapers(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     v: int
     name: str
     authority: str
+    mirror: str = ""
 
 
-def set_up_keeper(host: Host, directory: Path, authority: str, name: str) -> tuple[str, ...]:
-    """Make a keeper in the new or empty `directory`; its two verifier keys. Raises SetupError, ConfigInvalid."""
+def set_up_keeper(host: Host, directory: Path, authority: str, name: str, *, mirror: str = "") -> tuple[str, ...]:
+    """Make a keeper in the new or empty `directory`; its two verifier keys. `mirror` is the URI of a bucket. Raises
+    SetupError, ConfigInvalid."""
+    if mirror:
+        S3Address.parse(mirror)
     first = next(host.files.walk(directory), None)
     if first is not None:
         raise SetupError(f"{directory} is not empty (it holds {first.name}). Choose a new directory for the keeper.")
@@ -69,7 +78,7 @@ def set_up_keeper(host: Host, directory: Path, authority: str, name: str) -> tup
     host.files.put_new(directory / KEYS_FILE, "".join(f"{each.skey}\n" for each in cosigners).encode(), mode=0o400)
     DirectoryVault.create(host, directory / VAULT_DIRECTORY)
     Records(host, directory / RECORDS_FILE).close()
-    papers = msgspec.json.encode(KeeperPapers(1, full, verifier.vkey))
+    papers = msgspec.json.encode(KeeperPapers(1, full, verifier.vkey, mirror))
     host.files.put_new(directory / KEEPER_FILE, msgspec.json.format(papers, indent=2) + b"\n", mode=0o640)
     return tuple(each.vkey for each in cosigners)
 
@@ -95,13 +104,18 @@ class KeeperHouse:
             self._stack.callback(records.close)
             vault = DirectoryVault(host, directory / VAULT_DIRECTORY)
             rosters = [vault.get(key) for key in vault.list(ROSTER_PREFIX)]
+            alarms = Alarms(host, directory / ALARMS_FILE, self._commands.tell)
+            self._mirror: Mirror | None = None
+            if papers.mirror:
+                target = open_vault(host, papers.mirror, home=directory, retention=Retention())
+                self._mirror = Mirror(host, vault, target, records, alarms)
             register = Register(_authority(papers.authority), custody_notes(vault), rosters)
             self.keeper = Keeper(
                 host, directory,
                 Parts(
                     vault, papers.name, cosigners, register, records, rules=RosterRules(register),
                     admission=Admission(vault, register, records), quotas=Quotas(allowance or Allowance()),
-                    alarms=Alarms(host, directory / ALARMS_FILE, self._commands.tell),
+                    alarms=alarms, mirror=self._mirror,
                     expiry=Expiry(host, directory / VAULT_DIRECTORY, records, superseded),
                 ),
                 silence_minutes=silence_minutes,
@@ -117,15 +131,25 @@ class KeeperHouse:
             Thread(target=self._look_round, name="keeper-look-round", daemon=True),
             Thread(target=self._commands.run, name="keeper-alarm-command", daemon=True),
         ]
+        if self._mirror is not None:
+            threads.append(Thread(target=self._copy, args=(self._mirror,), name="keeper-mirror", daemon=True))
         for thread in threads:
             thread.start()
-        self._stack.callback(threads[0].join)
+        for thread in (threads[0], *threads[2:]):
+            self._stack.callback(thread.join)
         self._stack.callback(self._stopping.set)
         self._stack.callback(self._commands.stop)
 
     def close(self) -> None:
         """End what `start` began, and release the directory."""
         self._stack.close()
+
+    def _copy(self, mirror: Mirror) -> None:
+        while not self._stopping.is_set():
+            if not mirror.step():
+                trouble = mirror.status().trouble is not None
+                pause = limits.KEEPER_MIRROR_RETRY_SECONDS if trouble else limits.KEEPER_MIRROR_PAUSE_SECONDS
+                self._stopping.wait(pause)
 
     def _look_round(self) -> None:
         while not self._stopping.wait(limits.KEEPER_TICK_SECONDS):

@@ -11,7 +11,7 @@ from typing import Final
 
 from nirantar import __version__
 from nirantar.app import configuration
-from nirantar.app.configuration import Configuration
+from nirantar.app.configuration import Configuration, witness_keys
 from nirantar.app.custody_watch import CustodyWatch, authority_in_force
 from nirantar.app.founding import CUSTODY_FILE, FOUNDING_FILE, GENERATION_FILE, NODE_KEY_FILE, ROSTER_FILE, UHID
 from nirantar.app.preparing import PreparingProcess
@@ -26,7 +26,7 @@ from nirantar.continuity.snapshot_state import SnapshotFiles
 from nirantar.continuity.snapshot_storing import SnapshotStore
 from nirantar.continuity.snapshot_taking import Issuer
 from nirantar.continuity.snapshotting import Snapshotter
-from nirantar.continuity.witnessing import COSIGNED_DIRECTORY
+from nirantar.continuity.witnessing import COSIGNED_DIRECTORY, Witnessing
 from nirantar.errors import Damaged, EntryDamaged, InvalidInput, NirantarError, ProofInvalid, SetupError, Unavailable
 from nirantar.fhir import schema
 from nirantar.fold.custody import Custody
@@ -195,7 +195,10 @@ class Node:
         self.sealer = Sealer(
             host, self.reader, self.attachments, origin, self.vaults, self.custody.recipients,
             publish=self.custody.publish, closed=self._why_closed, stop_writing=self._stop_writing,
-            cosigned=directory / COSIGNED_DIRECTORY,
+            witnessing=Witnessing(
+                host, directory / COSIGNED_DIRECTORY, self.reader, origin, self._stop_writing,
+                pinned=witness_keys(settings),
+            ),
         )
         self._refusal: str | None = None
         why = lost or self._why_read_only()
@@ -226,6 +229,7 @@ class Node:
             disclose=Disclose(
                 host, self.view, self.reader, transact, self.access_log,
                 known_by=KnownBy(self.papers.document.encode(), self.papers.roster_note, self.papers.signer),
+                cosigned=self.sealer.cosigned,
             ),
             attach=Attach(self.attachments, transact, read, self.reader),
             accounts=Accounts(host, self.view, transact, self.access_log),

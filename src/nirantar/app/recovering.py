@@ -32,7 +32,7 @@ from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.continuity.log_reading import Gap, LogReading, Step
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
 from nirantar.continuity.vault_reading import read_attachment, read_log
-from nirantar.continuity.witnessing import claims
+from nirantar.continuity.witnessing import NOBODY, Witnesses, claims, unvouched
 from nirantar.errors import EntryDamaged, Finding, NotFound, SetupError
 from nirantar.fold.grants import Grant
 from nirantar.fold.roster import Roster
@@ -83,11 +83,11 @@ class RecoveryReport:
 
 def recover(  # noqa: PLR0913  # what an operator can choose in a recovery
     host: Host, vaults: Sequence[Vault], vault_uris: Sequence[str], identity: RecoveryIdentity, directory: Path,
-    *, node: str | None = None, at: str | None = None, durability: Durability = "node", witnesses: Sequence[Vault] = (),
+    *, node: str | None = None, at: str | None = None, durability: Durability = "node", witnesses: Witnesses = NOBODY,
     reading: Progress = no_progress, folding: Progress = no_progress,
 ) -> RecoveryReport:
-    """Build a node in the empty `directory` and report. `witnesses` are further vaults that are only asked how far each
-    log had come; keepers among `vaults` are asked anyway.
+    """Build a node in the empty `directory` and report. `witnesses` are further keepers that are only asked how far
+    each log had come, and keys of which one must vouch for it; keepers among `vaults` are asked anyway.
 
     With `at` (an ISO time) the view shows each log as of that time; later entries are kept as evidence, not folded.
     Raises SetupError, IdentityWrong, NotFound or VaultUnavailable before anything is written; damage is reported,
@@ -100,7 +100,7 @@ def recover(  # noqa: PLR0913  # what an operator can choose in a recovery
     began_us, started_us = host.now_us(), host.monotonic_us()
     settings = Configuration(
         node=node or _new_name(before), vaults=list(vault_uris), durability=durability,
-        uhid_system=f"urn:nirantar:{document.slug}:uhid",
+        uhid_system=f"urn:nirantar:{document.slug}:uhid", witnesses=[each.vkey for each in witnesses.pinned],
     )
     check(settings)
     signer = new_signer(host, document, before, settings.node)
@@ -112,7 +112,7 @@ def recover(  # noqa: PLR0913  # what an operator can choose in a recovery
         # The new roster's place is the next that is free in every vault.
         serial = free_serial(vaults, ROSTER_PREFIX, before.serial) - 1
         after = Roster(before.slug, serial, tuple(_revoke(each, readings, stops) for each in before.grants))
-        told = _ask_witnesses(host, directory, (*vaults, *witnesses), before, readings)
+        told = _ask_witnesses(host, directory, vaults, witnesses, before, readings)
         settings = msgspec.structs.replace(settings, uhid_system=_number_system(host, directory, before, settings))
         founded = name_node(document, after, identity.authority, settings, signer, published.custody)
         for vault in vaults:
@@ -207,7 +207,8 @@ def _folded(grant: Grant) -> int:
 
 
 def _ask_witnesses(
-    host: Host, directory: Path, vaults: Sequence[Vault], before: Roster, readings: Mapping[str, LogReading]
+    host: Host, directory: Path, vaults: Sequence[Vault], witnesses: Witnesses, before: Roster,
+    readings: Mapping[str, LogReading],
 ) -> list[Finding]:
     """What witnesses say against what was read: entries beyond what could be proven, cut off or never sealed, and
     another log than the one that they cosigned. Of a log that an earlier recovery closed, that was told then."""
@@ -215,7 +216,11 @@ def _ask_witnesses(
     with closing(JournalReader(host, directory / JOURNAL_FILE)) as reader:
         for grant in before.grants:
             proven = readings[grant.origin].proven_size
-            for where, claim in claims(vaults, readings[grant.origin].verifier, proven):
+            verifier = readings[grant.origin].verifier
+            claimed = claims((*vaults, *witnesses.vaults), verifier, proven, witnesses.pinned)
+            if grant.last_size is None:
+                findings += unvouched(claimed, grant.origin, witnesses)
+            for where, claim in ((each.where, each.checkpoint) for each in claimed):
                 size = claim.tree_size
                 if size > proven and grant.last_size is None:
                     findings.append(Finding(

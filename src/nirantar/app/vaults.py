@@ -77,6 +77,11 @@ def credentials_note(directory: Path, uris: Sequence[str]) -> str | None:
     return f"Give nirantar serve the S3 credentials, too: in its environment or in {directory / S3_CREDENTIALS_FILE}"
 
 
+def secret_file(uri: str) -> Path | None:
+    """The file with the secret that a vault is spoken to with, where its URI names one. Raises ConfigInvalid."""
+    return KeeperAddress.parse(uri).token_file if _scheme(uri) in SCHEMES else None
+
+
 def require_apart(directory: Path, uri: str) -> None:
     """Raise ConfigInvalid when a vault and a node lie within each other: one attack would take both."""
     if _scheme(uri) in SCHEMES:

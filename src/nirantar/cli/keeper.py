@@ -18,8 +18,8 @@ from nirantar.app.server import ServerKind
 from nirantar.app.server import serve as serve_app
 from nirantar.app.service import keeper_unit
 from nirantar.cli import terminal
-from nirantar.continuity.keeping.keeper import KeeperStatus
 from nirantar.continuity.keeping.quota import Allowance
+from nirantar.continuity.keeping.status import KeeperStatus
 from nirantar.edges.keeper_http import keeper_app
 from nirantar.errors import InvalidInput, SetupError
 from nirantar.host.real import RealHost
@@ -43,29 +43,32 @@ keeper = App(
 
 @keeper.command
 def init(
-    directory: Path, /, *, authority: str, name: str = "keeper-1", systemd_unit_out: Path | None = None,
-    json: bool = False,
+    directory: Path, /, *, authority: str, name: str = "keeper-1", mirror: str = "",
+    systemd_unit_out: Path | None = None, json: bool = False,
 ) -> None:
     """Make a keeper in DIR for one hospital. It holds no secret of the hospital, and gives none away.
 
-    Example: `nirantar keeper init /srv/keeper --authority "$(jq -r .authority hospital.json)"`
+    Example: `nirantar keeper init /srv/keeper --authority "$(sed -n 4p custody.note | jq -r .authority)"`
 
     Parameters
     ----------
     directory
         A new or empty directory, on a disk that this machine's own account writes and no node mounts.
     authority
-        The verifier key of the hospital's authority: it stands in `hospital.json`, under `authority`. The keeper
-        believes no roster that this key did not sign.
+        The verifier key of the hospital's authority in force: it stands in the node's `custody.note`, as `authority`.
+        The keeper believes no roster that it did not sign, and follows its custody notes to the next one.
     name
         The keeper's name, part of the name that it signs with: lower-case letters, digits, hyphens.
+    mirror
+        A bucket with Object Lock, `s3://BUCKET/PREFIX?endpoint=https://HOST&region=NAME`, to which everything that the
+        keeper takes is copied. Its credentials go to `keys/s3-credentials` in DIR: then no node needs any.
     systemd_unit_out
         Also write a hardened systemd unit to this file.
     json
         Report as one JSON object.
     """
     host, directory = RealHost(), directory.absolute()
-    vkeys = set_up_keeper(host, directory, authority, name)
+    vkeys = set_up_keeper(host, directory, authority, name, mirror=mirror)
     if systemd_unit_out is not None:
         host.files.put_new(systemd_unit_out.absolute(), keeper_unit(directory), mode=0o644)
     if json:
@@ -226,6 +229,13 @@ def _print(found: KeeperStatus) -> None:
             for log in found.logs
         ],
     )
+    if found.mirror is not None:
+        lacking = terminal.counted(found.mirror.waiting, "object")
+        say = terminal.note if found.mirror.trouble is None else terminal.bad
+        say(
+            f"mirror {found.mirror.location}: lacks {lacking}, the first for {found.mirror.lag_seconds:,.0f} s"
+            + (f". {found.mirror.trouble}" if found.mirror.trouble else "")
+        )
     terminal.note(f"{found.free_bytes / 2**30:,.1f} GiB free")
     for alarm in found.alarms:
         more = f" ({alarm.more} more before)" if alarm.more else ""

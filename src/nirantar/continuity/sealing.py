@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Event, Lock, Thread
 
 from nirantar import limits
@@ -59,14 +58,14 @@ class Sealer:
     `publish` puts the hospital's papers into a vault that is met for the first time. `stop_writing` is told why when a
     vault that could not be asked at start turns out to know more of the node's log than the node (invariant 12), or
     when `closed` says that a recovery has taken the node's place. `recipients` is asked for every segment: a rotation
-    changes it while the node runs. `cosigned` is where the newest cosigned checkpoints are kept beside the journal;
-    without it they lie in vaults only.
+    changes it while the node runs. `witnessing` has keepers cosign; without it what they say is kept in vaults only.
     """
 
     def __init__(
         self, host: Host, reader: JournalReader, attachments: Attachments, own_origin: str, vaults: Sequence[Vault],
         recipients: Callable[[], Sequence[str]], *, publish: Callable[[Vault], None],
-        closed: Callable[[Vault], str | None], stop_writing: Callable[[str], None], cosigned: Path | None = None,
+        closed: Callable[[Vault], str | None], stop_writing: Callable[[str], None],
+        witnessing: Witnessing | None = None,
     ) -> None:
         self._host = host
         self._reader = reader
@@ -78,7 +77,7 @@ class Sealer:
         self._publish = publish
         self._closed = closed
         self._stop_writing = stop_writing
-        self._witnessing = Witnessing(host, cosigned, reader, own_origin, stop_writing)
+        self._witnessing = witnessing or Witnessing(host, None, reader, own_origin, stop_writing)
         self._followers = [_Follower(vault) for vault in vaults]
         self._waiting: list[tuple[int, Future[None], int]] = []
         self._turn = Lock()
@@ -209,6 +208,13 @@ class Sealer:
                 ladder.follows(checkpoint.tree_size, note.decode())
             self._witnessing.leave(follower.vault, origin, at_once=self._stopping.is_set())
         follower.oldest_waiting_us = None
+
+    def cosigned(self, origin: str, entry_index: int) -> bytes | None:
+        """The newest checkpoint of a log that a keeper among the vaults cosigned and that covers this entry; waits a
+        little for one of an entry that was only just written. None where there is none."""
+        if not any(isinstance(each.vault, WitnessingVault) for each in self._followers):
+            return None
+        return self._witnessing.covering(origin, entry_index, seconds=limits.PROOF_COSIGNATURE_SECONDS_MAX)
 
     def _cosign(
         self, follower: _Follower, witness: WitnessingVault, origin: str, signed: tuple[Checkpoint, bytes]

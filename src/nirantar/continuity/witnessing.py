@@ -9,18 +9,20 @@ into the node's directory, so that a recovery from another vault learns how far 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from threading import Lock
+from threading import Condition, Lock
+from typing import Final
 
 from nirantar import limits
-from nirantar.errors import Conflict, ProofInvalid, VaultUnavailable, WitnessConflict
+from nirantar.errors import Conflict, Finding, ProofInvalid, VaultUnavailable, WitnessConflict
 from nirantar.host.port import Host
 from nirantar.journal.reader import JournalReader
 from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
+from nirantar.tlog.cosignature import Cosignature, CosignatureVerifier, open_cosigned_checkpoint
 from nirantar.tlog.merkle import consistency_proof
 from nirantar.tlog.note import Note, Verifier
 from nirantar.tlog.tiles import TileHashReader
@@ -45,15 +47,18 @@ class Witnessing:
 
     def __init__(
         self, host: Host, directory: Path | None, reader: JournalReader, own_origin: str,
-        stop_writing: Callable[[str], None],
+        stop_writing: Callable[[str], None], *, pinned: Sequence[CosignatureVerifier] = (),
     ) -> None:
-        """`directory` is where the newest cosigned checkpoints are kept; None keeps them in vaults alone."""
+        """`directory` is where the newest cosigned checkpoints are kept; None keeps them in vaults alone. With `pinned`
+        keys only what one of them signed counts."""
         self._host = host
         self._directory = directory
         self._reader = reader
         self._own_origin = own_origin
         self._stop_writing = stop_writing
+        self._pinned = tuple(pinned)
         self._turn = Lock()
+        self._heard = Condition(self._turn)
         self._sizes: dict[tuple[str, str], int] = {}
         self._asked_us: dict[str, int] = {}
         self._newest: dict[str, Cosigned] = {}
@@ -88,10 +93,12 @@ class Witnessing:
                     f"This node's log is another one than {vault.location} cosigned at {old_size} entries ({reason}): "
                     "its disk was rolled back and it then went on another way, or its entries were rewritten."
                 ) from None
+            self._require_pinned(vault, origin, cosigned)
             self._sizes[place] = checkpoint.tree_size
             self._asked_us[vault.location] = self._host.monotonic_us()
             with self._turn:
                 self._newest[origin] = Cosigned(checkpoint.tree_size, cosigned, _first_cosigner(cosigned, origin))
+                self._heard.notify_all()
             return
         raise VaultUnavailable(f"{vault.location} named another cosigned size at each of {_ATTEMPTS} attempts.")
 
@@ -117,6 +124,36 @@ class Witnessing:
             self._kept[origin] = newest.tree_size
         self._host.files.make_directory(self._directory)
         self._host.files.replace(self._directory / f"{node}.note", newest.note, mode=0o640)
+
+    def covering(self, origin: str, entry_index: int, *, seconds: float) -> bytes | None:
+        """The newest cosigned checkpoint of a log, if it covers this entry. For an entry of the node's own log that was
+        only just written it waits so many seconds; for others it takes what lies beside the journal, too."""
+        with self._turn:
+            if origin == self._own_origin:
+                self._heard.wait_for(lambda: self._covers(origin, entry_index), timeout=seconds)
+            if self._covers(origin, entry_index):
+                return self._newest[origin].note
+        kept = None if self._directory is None else self._directory / f"{origin.rpartition('/')[2]}.note"
+        if kept is None or not self._host.files.exists(kept):
+            return None
+        note = self._host.files.read(kept)
+        return note if size_of(note, self._verifier(origin)) > entry_index else None
+
+    def _require_pinned(self, vault: Vault, origin: str, note: bytes) -> None:
+        """Raise VaultUnavailable where keys are pinned and none of them signed this note."""
+        if not self._pinned:
+            return
+        with suppress(ProofInvalid):
+            if open_cosigned_checkpoint(note, self._verifier(origin), self._pinned)[1]:
+                return
+        raise VaultUnavailable(
+            f"What {vault.location} cosigned bears no good signature of a key in this node's setting `witnesses`: it "
+            "is another keeper than was set up, or its keys have changed. nirantar keeper status DIR shows its keys."
+        )
+
+    def _covers(self, origin: str, entry_index: int) -> bool:
+        newest = self._newest.get(origin)
+        return newest is not None and newest.tree_size > entry_index
 
     def _stale(self, vault: Vault) -> bool:
         """Whether the witness has not heard of this node for a while: a quiet node is not a silent one."""
@@ -169,28 +206,68 @@ def size_of(note: bytes, verifier: Verifier) -> int:
         return 0
 
 
-def claims(vaults: Iterable[Vault], verifier: Verifier, beyond: int) -> list[tuple[str, Checkpoint]]:
-    """What witnesses say of a log, each with where it was said: the newest checkpoint that each keeper cosigned, and
-    cosigned checkpoints in vaults that go beyond `beyond` entries.
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A checkpoint that a witness was shown: where it was said, the note, and the statements of pinned keys on it."""
 
-    The log's own signature alone makes such a claim good: whoever cannot sign for the log cannot make one. Raises
-    VaultUnavailable.
+    where: str
+    checkpoint: Checkpoint
+    note: bytes
+    statements: tuple[Cosignature, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Witnesses:
+    """Who is asked how far a log had come: `vaults` beside those that are read, which are asked anyway, and `pinned`
+    keys, of which at least one must have spoken."""
+
+    vaults: Sequence[Vault] = ()
+    pinned: Sequence[CosignatureVerifier] = ()
+
+
+NOBODY: Final = Witnesses()
+
+
+def unvouched(claimed: Iterable[Claim], origin: str, witnesses: Witnesses) -> Iterator[Finding]:
+    """The finding that none of the pinned keys says anything of a log, where some are pinned."""
+    if witnesses.pinned and not any(each.statements for each in claimed):
+        yield Finding(
+            origin, "no witness whose key was named says how far this log had come: its end may have been cut off",
+            "unwitnessed",
+        )
+
+
+def claims(
+    vaults: Iterable[Vault], verifier: Verifier, beyond: int, pinned: Sequence[CosignatureVerifier] = ()
+) -> list[Claim]:
+    """What witnesses say of a log: the newest checkpoint that each keeper cosigned, and of the cosigned checkpoints in
+    vaults the newest, and those that go beyond `beyond` entries.
+
+    The log's own signature alone makes such a claim good: whoever cannot sign for the log cannot make one. A bad
+    signature of a pinned key spoils it. Raises VaultUnavailable.
     """
-    found: list[tuple[str, Checkpoint]] = []
+    found: list[Claim] = []
     node = verifier.name.rpartition("/")[2]
     for vault in vaults:
         notes = []
         if isinstance(vault, WitnessingVault):
             known = vault.cosigned(verifier.name)
             notes += [] if known is None else [(vault.location, known)]
-        for key in vault.list(f"{node}/cosignature/", after=cosignatures_from(node, beyond + 1)):
-            if isinstance(parse(key), CosignatureKey):
-                notes.append((f"{vault.location} {key}", vault.get(key)))
+        there = [key for key in vault.list(f"{node}/cosignature/") if isinstance(parse(key), CosignatureKey)]
+        after = cosignatures_from(node, beyond + 1)
+        for key in [each for each in there if each > after] or there[-1:]:
+            notes.append((f"{vault.location} {key}", vault.get(key)))
         for where, note in notes:
             # What the log did not sign says nothing.
             with suppress(ProofInvalid):
-                found.append((where, open_checkpoint(note, verifier)))
+                found.append(Claim(where, open_checkpoint(note, verifier), note, _statements(note, verifier, pinned)))
     return found
+
+
+def _statements(
+    note: bytes, verifier: Verifier, pinned: Sequence[CosignatureVerifier]
+) -> tuple[Cosignature, ...]:
+    return open_cosigned_checkpoint(note, verifier, pinned)[1] if pinned else ()
 
 
 def _first_cosigner(note: bytes, origin: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -11,12 +12,13 @@ from kept_log import KeptLog, kept
 from nirantar import limits
 from nirantar.app.keeping import KeeperHouse
 from nirantar.continuity.keeping.witness import encode_submission
-from nirantar.continuity.witnessing import KeeperWitness, Witnessing, claims
-from nirantar.errors import Conflict, NotFound
+from nirantar.continuity.witnessing import KeeperWitness, Witnesses, Witnessing, claims, unvouched
+from nirantar.errors import Conflict, NotFound, VaultUnavailable
 from nirantar.host.simulated import SimulatedHost
 from nirantar.journal.log import JournalWriter
 from nirantar.journal.reader import JournalReader
 from nirantar.tlog.checkpoint import open_checkpoint
+from nirantar.tlog.cosignature import CosignatureVerifier, Cosigner, open_cosigned_checkpoint
 from nirantar.tlog.strict_base64 import encode_base64
 from nirantar.vault.directory import DirectoryVault
 from nirantar.vault.port import Vault
@@ -52,8 +54,15 @@ class Desk:
         self.why: list[str] = []
         self.vault = LocalKeeper.create(host, Path("/objects"))
         self.vault.house = house
-        self.witnessing = Witnessing(host, Path(f"/{name}-cosigned"), self.reader, LOG.origin, self.why.append)
+        self.host, self.directory = host, Path(f"/{name}-cosigned")
+        self.pin()
         self.write(LOG.entries[:size])
+
+    def pin(self, *keys: CosignatureVerifier) -> None:
+        """Start the node's side again, with these keys pinned."""
+        self.witnessing = Witnessing(
+            self.host, self.directory, self.reader, LOG.origin, self.why.append, pinned=keys
+        )
 
     def write(self, entries: Sequence[bytes]) -> None:
         """Append and sign."""
@@ -68,6 +77,11 @@ class Desk:
         assert signed is not None
         self.witnessing.bring_up(self.vault, LOG.origin, *signed)
         return signed[0].tree_size
+
+
+def keys_of(house: KeeperHouse) -> tuple[CosignatureVerifier, ...]:
+    """The keeper's two keys."""
+    return tuple(map(CosignatureVerifier.parse, house.keeper.status().vkeys))
 
 
 @pytest.fixture
@@ -154,10 +168,10 @@ def test_claims_are_what_the_log_signed(machine: tuple[SimulatedHost, KeeperHous
     desk.witnessing.leave(elsewhere, LOG.origin)
     elsewhere.put_new("opd/cosignature/000000000999-00000000.note", KeptLog("ward").note(999))
     found = claims([desk.vault, elsewhere], verifier, 250)
-    assert [(where.partition(":")[0], claim.tree_size) for where, claim in found] == [("file", 300), ("file", 300)]
-    assert [claim.tree_size for _, claim in claims([desk.vault, elsewhere], verifier, 300)] == [300]
+    assert [(each.where.partition(":")[0], each.checkpoint.tree_size) for each in found] == [("file", 300), ("file", 300)]
+    assert [each.checkpoint.tree_size for each in claims([desk.vault], verifier, 300)] == [300]
     witness = KeeperWitness(desk.vault, verifier)
-    assert (witness.largest_size(LOG.origin), witness.newest_head(LOG.origin)) == (300, (300, found[0][1].root_hash))
+    assert (witness.largest_size(LOG.origin), witness.newest_head(LOG.origin)) == (300, (300, found[0].checkpoint.root_hash))
 
 
 def test_a_log_of_no_roster_is_told(machine: tuple[SimulatedHost, KeeperHouse]) -> None:
@@ -166,3 +180,66 @@ def test_a_log_of_no_roster_is_told(machine: tuple[SimulatedHost, KeeperHouse]) 
     stranger = KeptLog("elsewhere")
     with pytest.raises(NotFound):
         house.keeper.add_checkpoint(stranger.submission(0, 3), None)
+
+
+def test_only_a_pinned_keepers_word_counts(machine: tuple[SimulatedHost, KeeperHouse]) -> None:
+    """With keys pinned, another keeper's cosignature is no success, and the node writes on; with one of the keeper's two
+    keys it is."""
+    host, house = machine
+    desk = Desk(host, house, "desk", 300)
+    stranger = Cosigner("nirantar.test/keepers/keeper-1", bytes(32)).verifier
+    desk.pin(stranger)
+    with pytest.raises(VaultUnavailable, match="another keeper"):
+        desk.bring_up()
+    assert desk.witnessing.covering(LOG.origin, 0, seconds=0) is None
+    desk.pin(stranger, CosignatureVerifier.parse(house.keeper.status().vkeys[1]))
+    assert desk.bring_up() == 300
+    assert desk.why == []
+
+
+def test_the_newest_cosigned_checkpoint_that_covers_an_entry(machine: tuple[SimulatedHost, KeeperHouse]) -> None:
+    """From memory, and after a restart from beside the journal; none where it does not reach that far."""
+    host, house = machine
+    desk = Desk(host, house, "desk", 300)
+    desk.bring_up()
+    note = desk.witnessing.covering(LOG.origin, 299, seconds=0)
+    assert note is not None
+    assert open_cosigned_checkpoint(note, LOG.signer.verifier, keys_of(house))[1]
+    assert desk.witnessing.covering(LOG.origin, 300, seconds=0) is None
+    desk.witnessing.leave(desk.vault, LOG.origin)
+    desk.pin()
+    assert desk.witnessing.covering(LOG.origin, 299, seconds=0) == note
+    assert desk.witnessing.covering(LOG.origin, 300, seconds=0) is None
+
+
+def test_a_proof_waits_a_moment_for_the_cosignature(machine: tuple[SimulatedHost, KeeperHouse]) -> None:
+    """Asked about an entry that was only just written, it answers as soon as the witness has."""
+    host, house = machine
+    desk = Desk(host, house, "desk", 300)
+    found: list[bytes | None] = []
+    asking = Thread(target=lambda: found.append(desk.witnessing.covering(LOG.origin, 299, seconds=30)))
+    asking.start()
+    desk.bring_up()
+    asking.join(20)
+    assert len(found) == 1
+    assert found[0] is not None
+
+
+def test_a_log_that_no_pinned_key_vouches_for_is_named(machine: tuple[SimulatedHost, KeeperHouse]) -> None:
+    """With the keeper's key there is a statement and no finding; with a stranger's there is the finding; with none pinned
+    nobody is missed. A bad signature under a pinned name and key says nothing."""
+    host, house = machine
+    desk = Desk(host, house, "desk", 300)
+    desk.bring_up()
+    verifier, (ed25519, ml_dsa) = LOG.signer.verifier, keys_of(house)
+    stranger = Cosigner("nirantar.test/keepers/keeper-1", bytes(32)).verifier
+    for pinned, told in (((ed25519,), []), ((ml_dsa,), []), ((stranger,), ["unwitnessed"]), ((), [])):
+        claimed = claims([desk.vault], verifier, 0, pinned)
+        assert [each.kind for each in unvouched(claimed, LOG.origin, Witnesses(pinned=pinned))] == told
+    elsewhere = DirectoryVault.create(host, Path("/elsewhere"))
+    note = claims([desk.vault], verifier, 0)[0].note
+    lines = note.decode().splitlines()
+    forged = lines[-2][:-8] + ("AAAAAA==" if lines[-2].endswith("==") else "AAAAAAAA")
+    elsewhere.put_new("opd/cosignature/000000000300-00000000.note", "\n".join([*lines[:-2], forged, lines[-1], ""]).encode())
+    assert claims([elsewhere], verifier, 0, (ed25519,)) == []
+    assert len(claims([elsewhere], verifier, 0)) == 1

@@ -23,7 +23,7 @@ from nirantar.host.times import instant
 ALARMS_FILE: Final = "alarms.jsonl"
 
 AlarmKind = Literal[
-    "closed", "delete", "flood", "forgery", "fork", "intrusion", "overwrite", "rewind", "silence", "stranger",
+    "closed", "delete", "flood", "forgery", "fork", "intrusion", "mirror", "overwrite", "rewind", "silence", "stranger",
     "trespass",
 ]
 

@@ -21,12 +21,14 @@ from typing import Final
 from nirantar import limits
 from nirantar.continuity.alarm import told_by_node
 from nirantar.continuity.keeping.admission import Admission, Admitted
-from nirantar.continuity.keeping.alarms import Alarm, AlarmKind, Alarms
+from nirantar.continuity.keeping.alarms import AlarmKind, Alarms
 from nirantar.continuity.keeping.expiry import Expiry
+from nirantar.continuity.keeping.mirror import Mirror
 from nirantar.continuity.keeping.quota import Quotas
 from nirantar.continuity.keeping.records import Head, Records, TokenKind
 from nirantar.continuity.keeping.register import Register
 from nirantar.continuity.keeping.rules import Bearer, Rules
+from nirantar.continuity.keeping.status import KeeperStatus, LogStatus
 from nirantar.continuity.keeping.witness import open_submitted, parse_submission, require_extends
 from nirantar.errors import (
     Conflict,
@@ -56,35 +58,6 @@ _FRESH_US: Final = 86_400_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class LogStatus:
-    """One log as `/status` shows it; nothing in it is about a patient."""
-
-    node: str
-    origin: str
-    cosigned_size: int
-    proven_size: int
-    closed_at: int | None
-    bytes: int
-    objects: int
-    heard_at: str | None
-    silent: bool
-
-
-@dataclass(frozen=True, slots=True)
-class KeeperStatus:
-    """The keeper as `/status` shows it. `ok` is false while a node is silent or an alarm is younger than a day."""
-
-    ok: bool
-    hospital: str
-    name: str
-    vkeys: tuple[str, ...]
-    roster_serial: int
-    logs: tuple[LogStatus, ...]
-    free_bytes: int
-    alarms: tuple[Alarm, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Parts:
     """What a keeper is made of: where it stores, as whom it signs, and who decides what."""
 
@@ -98,6 +71,7 @@ class Parts:
     quotas: Quotas
     alarms: Alarms
     expiry: Expiry
+    mirror: Mirror | None = None
 
 
 class Keeper:
@@ -119,6 +93,7 @@ class Keeper:
         self._quotas = parts.quotas
         self._alarms = parts.alarms
         self._expiry = parts.expiry
+        self._mirror = parts.mirror
         self._expired_us: int | None = None
         self._silence_us = silence_minutes * 60_000_000
         self._turn = Lock()
@@ -153,6 +128,18 @@ class Keeper:
             raise
         self._hear(name)
         return Bearer("node", name)
+
+    def require_slow(self, token: str | None) -> None:
+        """Count a call that needs no token: on its bearer where it has one that was issued, else on all strangers
+        together. Raises Overloaded, and alarms."""
+        if token is not None and self._records.token(sha256(token.encode()).digest()) is not None:
+            self.bearer(token)
+            return
+        try:
+            self._quotas.take_stranger_call(self._host.monotonic_us())
+        except Overloaded as flood:
+            self._alarms.raise_alarm("flood", "", str(flood))
+            raise
 
     # --- objects ---
 
@@ -294,6 +281,7 @@ class Keeper:
             ok=not silent and not fresh, hospital=self._register.slug, name=self._name,
             vkeys=tuple(cosigner.vkey for cosigner in self._cosigners), roster_serial=self._register.roster.serial,
             logs=tuple(logs), free_bytes=self._host.files.free_bytes(self._directory), alarms=alarms,
+            mirror=None if self._mirror is None else self._mirror.status(),
         )
 
     def _expire(self) -> None:
@@ -335,6 +323,9 @@ class Keeper:
                 self._records.put_known(admitted.origin, admitted.tree.size, admitted.tree.edges)
             if admitted.segment is not None:
                 self._records.put_segment(admitted.segment.node, key, len(data))
+            if self._mirror is not None:
+                for each in (*(str(tile) for tile, _ in admitted.tiles), key):
+                    self._records.note_unmirrored(each)
         self._vault.put_new(key, data)
         if admitted.roster is not None:
             self._register.take(admitted.roster)

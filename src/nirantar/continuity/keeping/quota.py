@@ -48,6 +48,15 @@ class Quotas:
                 f"its burst of {allowed.calls_burst} (KEEPER_NODE_CALLS_BURST): later."
             )
 
+    def take_stranger_call(self, now_us: int) -> None:
+        """Count one call of somebody without a token; all of them share a bucket. Raises Overloaded."""
+        burst, a_second = limits.KEEPER_STRANGER_CALLS_BURST, limits.KEEPER_STRANGER_CALLS_A_SECOND
+        if not self._take(self._calls, "", 1, now_us, burst, a_second):
+            raise Overloaded(
+                f"Calls without a token come faster than {a_second} a second (KEEPER_STRANGER_CALLS_A_SECOND) beyond a "
+                f"burst of {burst} (KEEPER_STRANGER_CALLS_BURST): later. Nodes have their own rate."
+            )
+
     def take_bytes(self, name: str, size: int, stored: int, now_us: int) -> None:
         """Count an object of `size` bytes that is about to come. `stored` are the bearer's bytes so far.
 

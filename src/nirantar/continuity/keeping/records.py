@@ -6,7 +6,7 @@ failed one the process ends, for nobody knows then what the disk holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,9 @@ _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS heard (name TEXT PRIMARY KEY, at_us INTEGER NOT NULL) STRICT, WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS segment (node TEXT NOT NULL, key TEXT NOT NULL, bytes INTEGER NOT NULL,"
     " stored_us INTEGER NOT NULL, PRIMARY KEY (node, key)) STRICT, WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS mirror (location TEXT PRIMARY KEY) STRICT, WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS unmirrored (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE,"
+    " noted_us INTEGER NOT NULL) STRICT",
 )
 
 
@@ -233,6 +236,43 @@ class Records:
             self._run(
                 "UPDATE account SET bytes = max(0, bytes - ?), objects = max(0, objects - 1) WHERE name = ?", size, node
             )
+
+    # --- the mirror ---
+
+    def mirror(self) -> str | None:
+        """Where the mirror is, whose lacking objects are noted here."""
+        rows = self._rows("SELECT location FROM mirror")
+        return str(rows[0][0]) if rows else None
+
+    def begin_mirror(self, location: str, keys: Iterable[str]) -> None:
+        """Note that a new mirror lacks all these."""
+        with self.change():
+            self._run("DELETE FROM mirror")
+            self._run("INSERT INTO mirror VALUES (?)", location)
+            for key in keys:
+                self.note_unmirrored(key)
+
+    def note_unmirrored(self, key: str) -> None:
+        """Note that the mirror lacks an object; inside `change`."""
+        self._run(
+            "INSERT INTO unmirrored (key, noted_us) VALUES (?, ?) ON CONFLICT (key) DO NOTHING",
+            key, self._host.now_us(),
+        )
+
+    def unmirrored(self, count: int) -> list[tuple[str, int]]:
+        """(key, when it was noted) of the first objects that the mirror lacks, in the order in which they came."""
+        rows = self._rows("SELECT key, noted_us FROM unmirrored ORDER BY number LIMIT ?", count)
+        return [(str(key), int(noted_us)) for key, noted_us in rows]
+
+    def mirror_lag(self) -> tuple[int, int]:
+        """How many objects the mirror lacks, and when the first of them was noted."""
+        (row,) = self._rows("SELECT count(*), coalesce(min(noted_us), 0) FROM unmirrored")
+        return int(row[0]), int(row[1])
+
+    def mirrored(self, key: str) -> None:
+        """The mirror lacks this no more."""
+        with self.change():
+            self._run("DELETE FROM unmirrored WHERE key = ?", key)
 
     def _rows(self, sql: str, *bindings: apsw.SQLiteValue) -> list[tuple[Any, ...]]:
         with self._turn, _DISK:

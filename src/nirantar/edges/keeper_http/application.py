@@ -102,15 +102,19 @@ class _Routes:
         return await run_in_threadpool(self._get if key else self._list, request, key)
 
     async def add_checkpoint(self, request: Request) -> Response:
+        if _token(request) is None:
+            await run_in_threadpool(self._keeper.require_slow, None)
         body = await read_body(request, limits.KEEPER_CHECKPOINT_BYTES_MAX)
         lines = await run_in_threadpool(self._keeper.add_checkpoint, body, _token(request))
         return Response(lines, media_type="text/plain; charset=utf-8")
 
     async def checkpoint(self, request: Request) -> Response:
+        await run_in_threadpool(self._keeper.require_slow, _token(request))
         note = await run_in_threadpool(self._keeper.cosigned, request.path_params["origin_sha256"])
         return Response(note, media_type="text/plain; charset=utf-8")
 
-    async def status(self, _: Request) -> Response:
+    async def status(self, request: Request) -> Response:
+        await run_in_threadpool(self._keeper.require_slow, _token(request))
         status = await run_in_threadpool(self._keeper.status)
         return Response(msgspec.json.encode(status), media_type="application/json")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from hashlib import sha256
 
 import pytest
 from starlette.requests import Request
@@ -16,6 +17,7 @@ from nirantar.continuity.keeping.quota import Allowance
 from nirantar.edges.keeper_http import keeper_app
 from nirantar.edges.keeper_http.bodies import Bodies
 from nirantar.errors import Overloaded
+from nirantar.limits import KEEPER_STRANGER_CALLS_BURST
 
 LOG = KeptLog()
 
@@ -104,11 +106,32 @@ def test_no_token_is_401_with_the_scheme(house: KeeperHouse) -> None:
     assert nobody.request("POST", "/add-checkpoint", LOG.submission(20, 21)).status == 200
 
 
+def test_a_flood_without_tokens_is_refused_and_slows_no_node(client: AsgiClient, house: KeeperHouse) -> None:
+    """Status, newest checkpoint and add-checkpoint share one rate for all who show no token, or one that was never
+    issued; the node's calls have their own. The flood is one alarm."""
+    nobody = AsgiClient(keeper_app(house.keeper), None)
+    checkpoint = f"/{sha256(LOG.origin.encode()).hexdigest()}/checkpoint"
+    paths = ("/status", checkpoint)
+    answers = [nobody.request("GET", paths[number % 2]).status for number in range(KEEPER_STRANGER_CALLS_BURST)]
+    assert set(answers) == {200}
+    for guess in (nobody, AsgiClient(keeper_app(house.keeper), "a guess")):
+        for path in paths:
+            refused = guess.request("GET", path)
+            assert (refused.status, refused.headers["retry-after"]) == (429, "5")
+            assert "KEEPER_STRANGER_CALLS_A_SECOND" in refused.text
+    assert nobody.request("POST", "/add-checkpoint", LOG.submission(20, 21)).status == 429
+    assert client.request("GET", "/status").status == client.request("GET", checkpoint).status == 200
+    assert client.request("POST", "/add-checkpoint", LOG.submission(20, 21)).status == 200
+    assert [(alarm.kind, alarm.node) for alarm in house.keeper.status().alarms] == [("flood", "")]
+
+
 def test_the_status_says_nothing_of_patients_and_no_secret(client: AsgiClient) -> None:
     """Names of nodes, sizes, times and alarms: no key, no token, no object."""
     client.request("PUT", f"/vault/{LOG.key(0, 20)}", LOG.segment(0, 20, 20))
     shown = client.request("GET", "/status").text
-    assert set(json.loads(shown)) == {"ok", "hospital", "name", "vkeys", "roster_serial", "logs", "free_bytes", "alarms"}
+    assert set(json.loads(shown)) == {
+        "ok", "hospital", "name", "vkeys", "roster_serial", "logs", "free_bytes", "alarms", "mirror",
+    }
     assert "PRIVATE" not in shown
     assert str(client.token) not in shown
 
