@@ -69,7 +69,7 @@ def entry_of(host: Host, origin: str, number: int, now_us: int) -> bytes:
         resource_id = uuid7(now_us, host)
         if operation.full_url is not None:
             names[operation.full_url] = f"{operation.type}/{resource_id}"
-        version_id = host.random_bytes(8).hex()
+        version_id = f"{origin.rpartition('/')[2]}.{number}"
         meta = {"versionId": version_id, "lastUpdated": instant(now_us)}
         written = {**_named(operation.resource or {}, names), "id": resource_id, "meta": meta}
         changes.append(Change("PUT", operation.type, resource_id, version_id, (), msgspec.Raw(json.encode(written))))

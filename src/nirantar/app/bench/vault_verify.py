@@ -53,8 +53,8 @@ def vault_verify(ground: Ground) -> Iterator[Figure]:
         _FLOOR if cores == _CORES_PROMISED else None, f"≥ {_FLOOR:.0f} MB/s on two cores",
         "Each core: SHA-256 and decoding of each entry (a third each), zstd and splitting into lines (the rest).",
         f"{megabytes:.0f} MB in {len(sealed.entries):,} entries, {of_vault:.0f} MB in the vault; {cores} cores, best "
-        f"of {_ROUNDS}: {best.seconds:.2f} s, {megabytes / least:.0f} MB for each second of a core, so "
-        f"{cores * megabytes / least:.0f} MB/s where nothing else is at work.{beside or ' ' + NO_RESTIC + '.'}",
+        f"of {_ROUNDS}: {best.seconds:.2f} s, {megabytes / least:.0f} MB for each second of a core (other work "
+        f"beside it makes that less, too).{beside or ' ' + NO_RESTIC + '.'}",
         references,
     )
 
