@@ -22,7 +22,7 @@ from nirantar.errors import Damaged, EntryDamaged, InvalidInput, NirantarError, 
 from nirantar.fhir import schema
 from nirantar.fold.founding import FoundingDocument
 from nirantar.fold.roster import Roster
-from nirantar.host.port import Host
+from nirantar.host.port import Host, database_files
 from nirantar.interactions.access_log import AccessLog
 from nirantar.interactions.accounts import Accounts
 from nirantar.interactions.attach import Attach
@@ -109,7 +109,7 @@ def open_credentials(host: Host, path: Path) -> Credentials:
 
 def remove_database(host: Host, path: Path) -> None:
     """Delete a SQLite database and what SQLite keeps beside it."""
-    for name in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+    for name in database_files(path):
         if host.files.exists(name):
             host.files.remove(name)
 

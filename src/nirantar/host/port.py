@@ -9,9 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import Final, NoReturn, Protocol
 
 import apsw
+
+from nirantar.host.page_source import PageSource
 
 
 class Files(Protocol):
@@ -59,6 +61,44 @@ class Files(Protocol):
         """Bytes that an ordinary user could still write on the disk of `path`."""
 
 
+class LazyDatabase(Protocol):
+    """A SQLite database that is used before all of it is here: pages come from a PageSource as they are needed."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every page is here: then it is an ordinary database."""
+
+    @property
+    def absent(self) -> int:
+        """How many pages are not here."""
+
+    def next_absent(self, start: int) -> int | None:
+        """The first page from `start` on (counted from 0) that is not here."""
+
+    def bring(self, page: int) -> bool:
+        """Fetch a page and what comes with it; False where the disk did not take it. Raises errors.NotHereYet."""
+
+    def settle(self) -> None:
+        """Make durable what was fetched so far; once nothing is absent, the database is complete. Raises apsw's errors
+        of the disk."""
+
+    def connect(self, *, read_only: bool = False) -> apsw.Connection:
+        """A connection as `Host.database` gives it. It, and whatever is read by it, may raise errors.NotHereYet."""
+
+    def close(self) -> None:
+        """Release the files, once every connection is closed."""
+
+
+BITMAP_SUFFIX: Final = "-pages"
+"""What the name of a lazily filled database's bitmap ends in."""
+
+
+def database_files(path: Path) -> tuple[Path, ...]:
+    """A SQLite database and what may lie beside it, in the order in which to remove them: a bitmap says that its
+    database is not whole, so it goes last."""
+    return (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", BITMAP_SUFFIX)))
+
+
 class Host(Protocol):
     """One machine."""
 
@@ -85,6 +125,11 @@ class Host(Protocol):
 
     def database(self, path: Path, *, read_only: bool = False) -> apsw.Connection:
         """Open a SQLite database on this machine's disk (created unless `read_only`)."""
+
+    def lazy_database(self, path: Path, source: PageSource, source_name: str) -> LazyDatabase:
+        """Begin a database whose pages come from `source`, or go on with it; `source_name` tells one image from
+        another. Raises errors.Damaged where the file was begun from another image, errors.SetupError on a host that
+        cannot."""
 
     def exit(self, reason: str) -> NoReturn:
         """End the process at once, without clean-up: a promise can no longer be kept. `reason` goes to the log."""
