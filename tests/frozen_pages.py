@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from threading import Lock
 
 from nirantar.errors import SegmentDamaged, VaultUnavailable
@@ -48,3 +48,8 @@ class FrozenPages:
         if not self.damaged.isdisjoint(frame):
             raise SegmentDamaged("snapshot", "it is damaged")
         return {each: self.image[each * PAGE_BYTES : (each + 1) * PAGE_BYTES] for each in frame}
+
+    def fetch_many(self, pages: Iterable[int]) -> Iterator[Mapping[int, bytes]]:
+        """The frames, one after another."""
+        for first in sorted({self.frame_of(page)[0] for page in pages}):
+            yield self.fetch(first)

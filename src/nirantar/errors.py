@@ -25,7 +25,8 @@
     ├── Damaged                     stored bytes are not what was written; names what and where
     │   ├── ProofInvalid            a Merkle proof, signature or note does not verify
     │   ├── EntryDamaged            one entry of a journal
-    │   └── SegmentDamaged          one object of a vault
+    │   ├── SegmentDamaged          one object of a vault
+    │   └── SnapshotDamaged         one object of a snapshot of the view
     ├── SetupError                  the operator's directory, key or configuration is not usable
     │   ├── DirectoryInUse          another process holds the directory's lock
     │   ├── ConfigInvalid           a setting is missing, unknown or out of its bounds
@@ -223,6 +224,14 @@ class SegmentDamaged(Damaged):
     def __init__(self, key: str, what: str) -> None:
         self.key = key
         super().__init__(f"Vault object {key}: {what}")
+
+
+class SnapshotDamaged(Damaged):
+    """One object of a snapshot differs from what its manifest names, or cannot be opened: take an older snapshot."""
+
+    def __init__(self, key: str, what: str) -> None:
+        self.key = key
+        super().__init__(f"Snapshot object {key}: {what}")
 
 
 class SetupError(NirantarError):

@@ -72,8 +72,11 @@ def test_an_outage_is_told_as_such_and_ends(source: FrozenPages, tmp_path: Path)
         connection.execute("SELECT sum(length(note)) FROM chart").fetchall()
     assert isinstance(told.value, Unavailable)
     assert connection.execute(here).get == 1
+    absent = file.next_absent(0) or 0
     with pytest.raises(NotHereYet):
-        file.bring(file.next_absent(0) or 0)
+        file.bring(absent)
+    with pytest.raises(NotHereYet):
+        file.bring_many([0, absent])
     source.unreachable = False
     assert connection.execute("SELECT sum(length(note)) FROM chart").get
     connection.close()
@@ -188,6 +191,17 @@ def test_reading_goes_on_where_the_disk_takes_no_more(source: FrozenPages, tmp_p
     assert content(connection) == expected
     assert file.absent == 0
     connection.close()
+    file.close()
+
+
+def test_many_pages_by_one_call(source: FrozenPages, tmp_path: Path) -> None:
+    """Pages of the same frame are fetched once, those that are here not at all."""
+    file = begin(tmp_path, source)
+    file.bring(40)
+    source.fetched.clear()
+    assert file.bring_many([41, 60, 61, 100, 63])
+    assert source.fetched == [60, 100]
+    assert file.absent == source.page_count - 12
     file.close()
 
 

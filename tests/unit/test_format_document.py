@@ -24,7 +24,8 @@ from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
 from nirantar.tlog.merkle import leaf_hash, root
 from nirantar.tlog.note import Signer, Verifier
 from nirantar.vault.encryption import recipient_of
-from nirantar.vault.keys import HOSPITAL_KEY, AttachmentKey, RosterKey, SegmentKey, TileKey, parse
+from nirantar.vault.keys import HOSPITAL_KEY, AttachmentKey, PackKey, RosterKey, SegmentKey, TileKey, parse
+from nirantar.vault.manifests import Contents, LogPosition, Manifest
 from nirantar.vault.segments import SegmentHeader, encode_segment, open_segment
 
 DOCUMENT: Final = (Path(__file__).resolve().parents[2] / "docs/format.md").read_text(encoding="utf-8")
@@ -127,6 +128,35 @@ def test_vault_keys_are_spelt_as_described() -> None:
         assert told(text)
     for bound in (limits.SEGMENT_ENTRIES_MAX, limits.SEGMENT_PLAIN_BYTES_MAX, limits.SEGMENT_ZSTD_WINDOW_BYTES_MAX):
         assert f"{bound:,}" in DOCUMENT
+
+
+def test_the_manifest_of_a_snapshot() -> None:
+    """It is signed by the example's node, opens with the example's identity, is of the example's view, and the table
+    has a row for each field in its order."""
+    manifest = Manifest.open(
+        BLOCKS["manifest"].encode(), Verifier.parse(BLOCKS["verifier-key"].strip()), slug="city-hospital",
+        node="centre", serial=1,
+    )
+    identity = RecoveryIdentity.parse(BLOCKS["identity"].encode())
+    contents = manifest.contents
+    assert manifest.sign(signer_of_node()).decode() == BLOCKS["manifest"]
+    assert [len(key) for key in manifest.data_keys([identity.age_identity]).values()] == [32]
+    assert contents.positions == {ORIGIN: LogPosition(2, LEAVES[1].hex())}
+    assert told(contents.view_digest)
+    named = re.findall(r"`(\w+)`", DOCUMENT.partition("### Manifest")[2].partition("A full snapshot")[0])
+    fields = Contents.__struct_fields__
+    assert [name for name in dict.fromkeys(named) if name in fields] == [
+        *(name for name in ("positions",) if name in fields), *(name for name in fields if name != "positions")
+    ]
+    for bound in (
+        limits.SNAPSHOT_CHUNK_PAGES, limits.SNAPSHOT_PACK_BYTES_MAX, limits.SNAPSHOT_MAP_BYTES_MAX,
+        limits.SNAPSHOT_PACKS_MAX,
+    ):
+        assert f"{bound:,}" in DOCUMENT
+    assert f"half of {limits.SNAPSHOT_RETENTION_DAYS} days" in DOCUMENT
+    for key in (str(parse(manifest.key)), str(PackKey("centre", contents.packs[0].name))):
+        assert key.partition("/")[2].partition("/")[0] in ("snapshot", "pack")
+        assert parse(key) is not None
 
 
 def test_founding_document_roster_and_identity() -> None:

@@ -24,11 +24,13 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     `node` is fixed by init. `vaults` are URIs (`file:///path`). `durability` is what a write waits for: "node" (this
     machine's disk) or "vault" (a vault, too). `host` and `port` are where `serve` listens. `secure_cookies` is for
     browsers that come through HTTPS. `uhid_system` names the hospital's number series in FHIR identifiers.
+    `snapshot_seconds` is how often the view is copied to the vaults, 0 for never.
     """
 
     node: str
     vaults: list[str]
     durability: Literal["node", "vault"] = "node"
+    snapshot_seconds: int = 300
     host: str = "127.0.0.1"
     port: int = 8080
     secure_cookies: bool = False
@@ -46,6 +48,10 @@ vaults = {vaults}
 
 # What a write waits for before it is acknowledged: "node" (this disk) or "vault" (a vault has it, too).
 durability = {durability}
+
+# How often, in seconds, what changed in the view is copied to the vaults, so that a recovery need not fold the whole
+# log first. 0: never.
+snapshot_seconds = {snapshot_seconds}
 
 # Where `nirantar serve` listens, unless its options say otherwise.
 host = {host}
@@ -85,6 +91,12 @@ def check(configuration: Configuration) -> None:
     check_port(configuration.port)
     if not configuration.vaults and configuration.durability == "vault":
         raise ConfigInvalid('durability = "vault" needs at least one vault.')
+    seconds = configuration.snapshot_seconds
+    if seconds != 0 and not limits.SNAPSHOT_SECONDS_MIN <= seconds <= limits.SNAPSHOT_SECONDS_MAX:
+        raise ConfigInvalid(
+            f"snapshot_seconds = {seconds}: it is 0 (never) or {limits.SNAPSHOT_SECONDS_MIN} to "
+            f"{limits.SNAPSHOT_SECONDS_MAX}."
+        )
     if not configuration.uhid_system:
         raise ConfigInvalid("uhid_system is empty: patient numbers need a system to be told apart.")
 

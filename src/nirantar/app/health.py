@@ -12,4 +12,7 @@ def health_document(status: NodeStatus) -> bytes:
     """The status as JSON, with `ok` false when the node only reads."""
     document = msgspec.to_builtins(status)
     document["started_at"] = instant(document.pop("started_at_us"))
+    if status.snapshot is not None:
+        taken_at_us = document["snapshot"].pop("taken_at_us")
+        document["snapshot"]["taken_at"] = instant(taken_at_us) if taken_at_us else None
     return msgspec.json.encode({"ok": status.read_only is None, **document})

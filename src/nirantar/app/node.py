@@ -17,6 +17,10 @@ from nirantar.continuity import guard
 from nirantar.continuity.digests import AccessDigests, journalled
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
 from nirantar.continuity.sealing import Sealer
+from nirantar.continuity.snapshot_state import SnapshotFiles
+from nirantar.continuity.snapshot_storing import SnapshotStore
+from nirantar.continuity.snapshot_taking import Issuer
+from nirantar.continuity.snapshotting import Snapshotter
 from nirantar.continuity.vault_witness import VaultWitness
 from nirantar.errors import Damaged, EntryDamaged, InvalidInput, NirantarError, ProofInvalid, SetupError, Unavailable
 from nirantar.fhir import schema
@@ -36,6 +40,7 @@ from nirantar.journal.attachments import ATTACHMENTS_DIRECTORY, Attachments
 from nirantar.journal.log import JOURNAL_FILE, JournalWriter
 from nirantar.journal.reader import JournalReader
 from nirantar.journal.sequencer import Sequencer
+from nirantar.store.schema import LAYOUT
 from nirantar.store.sqlite import SqliteView
 from nirantar.tlog.note import Signer, Verifier
 from nirantar.vault.keys import RosterKey
@@ -44,6 +49,7 @@ from nirantar.vault.port import Vault
 VIEW_FILE: Final = "view.db"
 LOCK_FILE: Final = "lock"
 ACCESS_LOG_DIRECTORY: Final = "access"
+SNAPSHOT_DIRECTORY: Final = "snapshot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +176,7 @@ class Node:
         self.digests = AccessDigests(
             settings.node, self.access_log, transact, next(journalled(self.view, settings.node), None)
         )
+        self.snapshotter = self._snapshotter(transact)
         grant = self.papers.roster.by_origin()[origin]
         credentials = open_credentials(host, directory / CREDENTIALS_FILE)
         self._stack.callback(credentials.close)
@@ -195,6 +202,8 @@ class Node:
         self.sealer.start()
         self.access_log.start()
         self.digests.start()
+        if self.snapshotter is not None and self.papers.configuration.snapshot_seconds:
+            self.snapshotter.start()
 
     def close(self) -> None:
         """Finish what waits, seal it, and release the directory: all of it, also where a part fails."""
@@ -203,6 +212,8 @@ class Node:
         self._stack.callback(self.sequencer.stop)
         self._stack.callback(self.digests.stop)
         self._stack.callback(self.access_log.stop)
+        if self.snapshotter is not None:
+            self._stack.callback(self.snapshotter.stop)
         self._stack.close()
 
     def status(self) -> NodeStatus:
@@ -214,6 +225,22 @@ class Node:
             read_only=self._refusal,
             recovered_from=tuple(origin for origin in self.journal.origins() if origin != papers.origin),
             started_at_us=self._started_at_us,
+            snapshot=None if self.snapshotter is None else self.snapshotter.status(),
+        )
+
+    def _snapshotter(self, transact: Transact) -> Snapshotter | None:
+        """What copies the view to the vaults; None where there is none, or where a view takes one connection only."""
+        if self.host.exclusive_databases or not self.vaults:
+            return None
+        papers = self.papers
+        files = SnapshotFiles(self.host, self.directory / SNAPSHOT_DIRECTORY)
+        issuer = Issuer(
+            papers.document.slug, papers.configuration.node, papers.signer, papers.document.recipients, LAYOUT
+        )
+        return Snapshotter(
+            self.host, files, SnapshotStore(files, self.vaults, node=issuer.node), issuer, self.view,
+            between=self.sequencer.between, transact=transact, seconds=papers.configuration.snapshot_seconds,
+            why_not=lambda: self._refusal,
         )
 
     def _lost_entries(self) -> str | None:

@@ -7,6 +7,7 @@ docs/format.md.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -95,6 +96,10 @@ class LazyFile:
     def bring(self, page: int) -> bool:
         """Fetch a page and what comes with it; False where the disk did not take it. Raises NotHereYet."""
         return self._complete or self._pages.bring(page) is None
+
+    def bring_many(self, pages: Iterable[int]) -> bool:
+        """`bring` for several pages, in as few requests as their places allow."""
+        return self._complete or self._pages.bring_many(pages)
 
     def settle(self) -> None:
         """Make durable what was fetched, so that it is not fetched again after a crash. When nothing is absent the

@@ -12,8 +12,9 @@ Two rules keep the file right (a naive hole-filling file corrupted a database wh
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from threading import Lock
 from typing import Final
 
@@ -49,7 +50,8 @@ class LazyPages:
         Raises NotHereYet when the source cannot give it.
         """
         while page not in self.presence:
-            frame = self._source.frame_of(page)[0]
+            with _told():
+                frame = self._source.frame_of(page)[0]
             with self._lock:
                 coming = self._coming.get(frame)
                 mine = coming is None
@@ -61,6 +63,15 @@ class LazyPages:
             if page in not_stored:
                 return not_stored[page]
         return None
+
+    def bring_many(self, pages: Iterable[int]) -> bool:
+        """Have all these pages here, in as few requests as their places allow. Otherwise as `bring`; False where the
+        disk did not take one."""
+        whole = True
+        with _told():
+            for fetched in self._source.fetch_many([page for page in pages if page not in self.presence]):
+                whole = not self._store(fetched) and whole
+        return whole
 
     def write(self, offset: int, size: int, write: Callable[[], None]) -> None:
         """Let SQLite write `size` bytes at `offset`. What it writes only in part is fetched first."""
@@ -114,13 +125,8 @@ class LazyPages:
 
     def _fetch(self, page: int, frame: int, coming: Future[dict[int, bytes]]) -> None:
         try:
-            try:
+            with _told():
                 fetched = self._source.fetch(page)
-            except NirantarError as reason:
-                raise NotHereYet(
-                    f"This part of the records is not here yet, and could not be fetched: {reason} "
-                    "Try again in a moment; what is here stays in use."
-                ) from reason
             if len(fetched.get(page, b"")) != PAGE_BYTES:
                 raise AssertionError(f"page {page} was fetched, and something else came")
             coming.set_result(self._store(fetched))
@@ -144,3 +150,15 @@ class LazyPages:
                 else:
                     self.presence.add(page)
         return not_stored
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Whatever the source says becomes NotHereYet, with its reason."""
+    try:
+        yield
+    except NirantarError as reason:
+        raise NotHereYet(
+            f"This part of the records is not here yet, and could not be fetched: {reason} "
+            "Try again in a moment; what is here stays in use."
+        ) from reason

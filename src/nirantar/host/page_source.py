@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Protocol
 
 
@@ -18,8 +18,12 @@ class PageSource(Protocol):
         """Pages of the image."""
 
     def frame_of(self, page: int) -> tuple[int, ...]:
-        """The pages that come together with `page`, itself included. The frames are a partition of all pages."""
+        """The pages, ascending, that come together with `page`, itself included: the frames are a partition of all pages.
+        Raises a NirantarError where that cannot be learnt now."""
 
     def fetch(self, page: int) -> Mapping[int, bytes]:
         """Every page of `page`'s frame with its bytes. Raises a NirantarError when it cannot be had, or is not what was
         stored."""
+
+    def fetch_many(self, pages: Iterable[int]) -> Iterator[Mapping[int, bytes]]:
+        """The frames of all these pages, once each, in as few requests as their places allow. Raises as `fetch`."""

@@ -6,7 +6,7 @@ about fsync. Whoever needs time, randomness, files, a database or a way out take
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, NoReturn, Protocol
@@ -77,6 +77,9 @@ class LazyDatabase(Protocol):
 
     def bring(self, page: int) -> bool:
         """Fetch a page and what comes with it; False where the disk did not take it. Raises errors.NotHereYet."""
+
+    def bring_many(self, pages: Iterable[int]) -> bool:
+        """`bring` for several pages, in as few requests as their places allow."""
 
     def settle(self) -> None:
         """Make durable what was fetched so far; once nothing is absent, the database is complete. Raises apsw's errors

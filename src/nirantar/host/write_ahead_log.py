@@ -11,26 +11,38 @@ from contextlib import suppress
 import apsw
 
 from nirantar.errors import DiskFull, Overloaded
+from nirantar.host.database_pages import DatabasePages, HeldPages
 from nirantar.host.disk_errors import DiskErrors
 from nirantar.host.pragmas import set_pragma
 
 
 class WriteAheadLog:
-    """The log of one writing connection; `pages_max` is how far it grows before it is moved."""
+    """The log of one writing connection; `pages_max` is how far it grows before it is moved. `pages`, if given, is
+    told of every commit."""
 
-    def __init__(self, connection: apsw.Connection, pages_max: int, errors: DiskErrors) -> None:
+    def __init__(
+        self, connection: apsw.Connection, pages_max: int, errors: DiskErrors, pages: DatabasePages | None = None
+    ) -> None:
         self.pages_max = pages_max
+        self.pages = pages
         self._connection = connection
         self._errors = errors
-        self._pages = 0
+        self._frames = 0
+        self._frames_when_moved = 0
+        self._frames_moved = 0
         with errors:
             set_pragma(connection, "wal_autocheckpoint", 0)
         # After the pragma: it takes the hook away.
         connection.set_wal_hook(self._committed)
 
+    @property
+    def frames(self) -> int:
+        """How many frames the log has since it was last begun anew."""
+        return self._frames
+
     def settle(self) -> None:
         """After a commit: move the log if it has grown. Raises as `move`."""
-        if self._pages >= self.pages_max:
+        if self._frames - self._frames_when_moved >= self.pages_max:
             self.move()
 
     def move(self) -> None:
@@ -39,9 +51,27 @@ class WriteAheadLog:
         Raises FsyncFailed, after which the process must exit; what was committed stays in the log.
         """
         with suppress(DiskFull, Overloaded), self._errors:
-            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-            self._pages = 0
+            frames, moved = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self._frames = self._frames_when_moved = max(0, frames)
+            self._frames_moved = max(0, moved)
 
-    def _committed(self, _connection: apsw.Connection, _name: str, pages: int) -> int:
-        self._pages = pages
+    def watch(self) -> None:
+        """Begin to tell `pages`: once, before the first commit. What a crash left in the log is moved and told, too.
+        Raises as `move`."""
+        self.move()
+        if self.pages is not None and self._frames:
+            self.pages.committed(self._frames)
+
+    def hold(self, page_count: int) -> HeldPages:
+        """See DatabasePages.hold; only where there are `pages`."""
+        if self.pages is None:
+            raise AssertionError("the pages of this database are not watched")
+        return self.pages.hold(page_count, moved=self._frames_moved == self._frames)
+
+    def _committed(self, _connection: apsw.Connection, _name: str, frames: int) -> int:
+        if frames <= self._frames:  # begun anew
+            self._frames_when_moved = self._frames_moved = 0
+        self._frames = frames
+        if self.pages is not None:
+            self.pages.committed(frames)
         return apsw.SQLITE_OK

@@ -28,6 +28,19 @@ class VaultStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class SnapshotStatus:
+    """The newest snapshot of the view: `taken_at_us` is the moment that it shows, `new_bytes` what it added to the
+    vaults, `stored_in` how many of them hold it. `serial` 0: there is none yet. `trouble`: why the last attempt
+    failed, or what a vault lacks; None where all is well."""
+
+    serial: int
+    taken_at_us: int
+    new_bytes: int
+    stored_in: int
+    trouble: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStatus:
     """What every page and `/health` may say of the node; nothing in it is about a patient."""
 
@@ -41,6 +54,7 @@ class NodeStatus:
     read_only: str | None
     recovered_from: tuple[str, ...]
     started_at_us: int
+    snapshot: SnapshotStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from itertools import islice
 from queue import Empty, Full, Queue
 from threading import Lock, Thread
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from nirantar import limits
 from nirantar.errors import Damaged, DiskFull, EntryDamaged, FsyncFailed, Overloaded, ReadOnly
@@ -89,6 +89,17 @@ class _Waiting:
     future: Future[Any]
 
 
+@dataclass(slots=True)
+class _Between:
+    """Work that waits for the end of a batch."""
+
+    work: Callable[[], Any]
+    future: Future[Any]
+
+
+T = TypeVar("T")
+
+
 class Sequencer:
     """Runs members one after another in commit batches. `start` gives it a thread; without one, `step` runs what waits,
     which is how the simulation drives it."""
@@ -101,7 +112,7 @@ class Sequencer:
         # Python computes in one thread at a time in any case, but without this its lock goes to and fro at each call of
         # SQLite, which cost a third of a core with 64 writers (docs/performance.md).
         self.computing = Lock()
-        self._queue: Queue[_Waiting | None] = Queue(limits.WRITE_QUEUE_MEMBERS_MAX)
+        self._queue: Queue[_Waiting | _Between | None] = Queue(limits.WRITE_QUEUE_MEMBERS_MAX)
         self._thread: Thread | None = None
         self._refusal: str | None = None
         self._stopped = False
@@ -127,7 +138,7 @@ class Sequencer:
             self._thread.join()
             self._thread = None
         # A member whose thread passed `submit`'s check in time may stand behind the end of the queue.
-        for each in self._waiting_members():
+        for each in self._waiting_now():
             each.future.set_exception(ReadOnly(_STOPPING))
 
     def refuse_writes(self, why: str) -> None:
@@ -141,6 +152,10 @@ class Sequencer:
         if self._stopped:
             raise ReadOnly(_STOPPING)
         waiting = _Waiting(member, Future())
+        self._put(waiting)
+        return waiting.future
+
+    def _put(self, waiting: _Waiting | _Between) -> None:
         try:
             self._queue.put_nowait(waiting)
         except Full:
@@ -148,18 +163,36 @@ class Sequencer:
                 f"{limits.WRITE_QUEUE_MEMBERS_MAX} writes are already waiting "
                 "(WRITE_QUEUE_MEMBERS_MAX): try again in a moment."
             ) from None
+
+    def between(self, work: Callable[[], T]) -> Future[T]:
+        """Run `work` in the writer's thread between two batches, when the view has everything that the journal has.
+
+        Writers wait for it, so it takes milliseconds. Its error is the future's; FsyncFailed ends the process. Raises
+        Overloaded, and ReadOnly where the node is stopping.
+        """
+        if self._stopped:
+            raise ReadOnly(_STOPPING)
+        waiting = _Between(work, Future())
+        self._put(waiting)
         return waiting.future
 
     def step(self) -> int:
         """Run the members that wait, as one batch, in the calling thread; how many they were."""
-        batch = list(islice(self._waiting_members(), limits.BATCH_MEMBERS_MAX))
+        batch = list(islice(self._members_in_step(), limits.BATCH_MEMBERS_MAX))
         if batch:
             self._run(batch)
         else:
             self._catch_up()
         return len(batch)
 
-    def _waiting_members(self) -> Iterator[_Waiting]:
+    def _members_in_step(self) -> Iterator[_Waiting]:
+        for item in self._waiting_now():
+            if isinstance(item, _Between):
+                self._run_between(item)  # no batch is open yet
+            else:
+                yield item
+
+    def _waiting_now(self) -> Iterator[_Waiting | _Between]:
         while True:
             try:
                 item = self._queue.get_nowait()
@@ -178,7 +211,7 @@ class Sequencer:
                 self._catch_up()
                 continue
             self._let_others_join()
-            while item is not None:
+            while isinstance(item, _Waiting):
                 batch.append(item)
                 if len(batch) == limits.BATCH_MEMBERS_MAX:
                     break
@@ -189,6 +222,8 @@ class Sequencer:
             stopping = item is None
             if batch:
                 self._run(batch)
+            if isinstance(item, _Between):
+                self._run_between(item)
 
     def _let_others_join(self) -> None:
         """Wait for callers who are preparing, as long as each turn brings another: one fsync then serves them all."""
@@ -211,6 +246,19 @@ class Sequencer:
             for each in batch:
                 if not each.future.done():
                     each.future.set_exception(failure)
+
+    def _run_between(self, waiting: _Between) -> None:
+        if not waiting.future.set_running_or_notify_cancel():
+            return
+        try:
+            self._bring_view_forward()
+            waiting.future.set_result(waiting.work())
+        except FsyncFailed as failure:
+            self._host.exit(f"{failure} What the disk holds is unknown, so the node stops; start it again.")
+        except Exception as failure:  # noqa: BLE001 - whatever it is, it is the asker's
+            if isinstance(failure, DiskFull):
+                self._view.roll_back()
+            waiting.future.set_exception(failure)
 
     def _undo(self, failure: Exception) -> None:
         try:

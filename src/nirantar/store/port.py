@@ -103,6 +103,51 @@ class ViewReader(Protocol):
         """(origin, entry index, why) of entries kept as evidence but not folded: outside a grant, unknown version."""
 
 
+class FrozenView(Protocol):
+    """The pages of a view's file as of one moment, while writing goes on. Pages are counted from 0.
+
+    Made by any thread; `freeze` runs in the writer's, between batches; everything else in one thread afterwards."""
+
+    def freeze(self) -> None:
+        """Fix the moment: settle what is left of the digest, and keep this state until `close`. Takes milliseconds."""
+
+    @property
+    def page_count(self) -> int:
+        """How many pages the file has."""
+
+    @property
+    def changed(self) -> bytes | None:
+        """One byte a page, not 0 where the page may have changed since the last frozen view that was kept; pages
+        beyond its end have not. None where that is not known."""
+
+    @property
+    def held_pages(self) -> int:
+        """How many pages wait in the log for this state to be let go."""
+
+    def read_page(self, page: int) -> bytes:
+        """4,096 bytes. Raises Damaged."""
+
+    def require_held(self) -> None:
+        """Raise Damaged unless everything that was read until now is of that one moment."""
+
+    def state(self) -> ViewReader:
+        """Reads of the same state."""
+
+    def close(self, *, kept: bool) -> None:
+        """Let go. Without `kept`, what changed counts as changed for the next one, too."""
+
+
+class FreezableView(Protocol):
+    """A view that lies in a file of pages."""
+
+    def freezing(self) -> FrozenView:
+        """A frozen view to come; any thread."""
+
+    def settle_some(self, subjects_max: int) -> int:
+        """Bring the digest's tree up to date for so many subjects, in a transaction of its own, between batches; how
+        many are left."""
+
+
 class View(Protocol):
     """The writing side, used by one thread, and the way to readers."""
 

@@ -17,13 +17,15 @@ import apsw
 from nirantar import limits
 from nirantar.errors import DiskFull, FsyncFailed, Overloaded, Unavailable
 from nirantar.fold.grants import Grant
+from nirantar.host.database_pages import DatabasePages
 from nirantar.host.port import Host, LazyDatabase, database_files
 from nirantar.host.write_ahead_log import WriteAheadLog
 from nirantar.journal.entry import Entry
 from nirantar.store.disk_errors import translated
 from nirantar.store.port import StoredVersion
 from nirantar.store.schema import empty, set_up
-from nirantar.store.sqlite_digest import settle
+from nirantar.store.sqlite_digest import settle, stale_subjects
+from nirantar.store.sqlite_freezing import FrozenSqliteView
 from nirantar.store.sqlite_reading import SqliteReader
 from nirantar.store.sqlite_writing import Writer
 
@@ -51,7 +53,10 @@ class SqliteView:
             self._connection = self._connect()
         try:
             set_up(self._connection, limits.VIEW_CACHE_BYTES, writer=True)
-            self.write_ahead_log = WriteAheadLog(self._connection, limits.VIEW_WAL_PAGES_MAX, translated())
+            pages = None if host.exclusive_databases else DatabasePages(path)
+            self.write_ahead_log = WriteAheadLog(self._connection, limits.VIEW_WAL_PAGES_MAX, translated(), pages)
+            with self._at_disk():
+                self.write_ahead_log.watch()
         except BaseException:
             self._connection.close()
             raise
@@ -182,6 +187,23 @@ class SqliteView:
         self.commit()
         return digest
 
+    def settle_some(self, subjects_max: int) -> int:
+        """See the port's FreezableView."""
+        self.begin()
+        try:
+            with translated():
+                settle(self._connection.cursor(), subjects_max)
+                left = stale_subjects(self._connection.cursor())
+        except BaseException:
+            self.roll_back()
+            raise
+        self.commit()
+        return left
+
+    def freezing(self) -> FrozenSqliteView:
+        """See the port's FreezableView. On a host that allows one connection there is none (AssertionError)."""
+        return FrozenSqliteView(self._open_reader(), self.settle_digest, self.write_ahead_log)
+
     def close(self) -> None:
         """See the port. Readers that are out close when they come back."""
         with self._closing, self._showing:
@@ -202,6 +224,8 @@ class SqliteView:
                 self.write_ahead_log.move()
         finally:
             self._connection.close()
+            if self.write_ahead_log.pages is not None:
+                self.write_ahead_log.pages.close()
 
     def _execute(self, sql: str) -> None:
         with self._at_disk():

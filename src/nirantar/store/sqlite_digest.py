@@ -22,7 +22,7 @@ from nirantar.store.digest import (
     subject_of,
 )
 from nirantar.store.schema import SEQUENCE_BITS
-from nirantar.store.sqlite_rows import Row, all_rows, each_row, first_row
+from nirantar.store.sqlite_rows import Row, all_rows, each_row, first_row, one_row
 from nirantar.tlog.merkle import EMPTY_ROOT, leaf_hash
 
 IS_HEAD: Final = (
@@ -62,10 +62,12 @@ def stored_digest(cursor: apsw.Cursor) -> bytes:
     return node_above(hashes, lambda position: _node(cursor, position), lambda position, hash_: None)
 
 
-def settle(cursor: apsw.Cursor) -> bytes:
-    """Write the tree up to date, inside the caller's transaction, and return the digest."""
-    stale = all_rows(cursor, "SELECT subject FROM digest_stale")
-    changed = _changed_buckets(cursor)
+def settle(cursor: apsw.Cursor, subjects_max: int | None = None) -> bytes:
+    """Write the tree up to date, inside the caller's transaction, and return its root: the digest, unless more than
+    `subjects_max` were stale, of which so many are settled now."""
+    some = -1 if subjects_max is None else subjects_max
+    stale = all_rows(cursor, "SELECT subject FROM digest_stale LIMIT ?", (some,))
+    changed = _changed_buckets(cursor, stale)
     for (subject,) in stale:
         bucket = bucket_of(subject)
         leaf = changed[bucket].get(subject)
@@ -75,7 +77,7 @@ def settle(cursor: apsw.Cursor) -> bytes:
             cursor.execute(
                 "INSERT OR REPLACE INTO digest_leaf (bucket, subject, hash) VALUES (?, ?, ?)", (bucket, subject, leaf)
             )
-    cursor.execute("DELETE FROM digest_stale")
+    cursor.executemany("DELETE FROM digest_stale WHERE subject = ?", stale)
     if not changed:
         return _node(cursor, 1) or EMPTY_NODES[0]
     nodes: list[tuple[int, bytes]] = []
@@ -160,10 +162,17 @@ def _leaves(lines: dict[str, list[str]]) -> Iterator[tuple[str, bytes]]:
         yield subject, leaf_hash(leaf_data(subject, found))
 
 
-def _changed_buckets(cursor: apsw.Cursor) -> Buckets:
-    """The buckets of all stale subjects, whole, with those subjects' leaves computed from their rows."""
+def stale_subjects(cursor: apsw.Cursor) -> int:
+    """How many subjects changed since they were last settled."""
+    count: int = one_row(cursor, "SELECT count(*) FROM digest_stale")[0]
+    return count
+
+
+def _changed_buckets(cursor: apsw.Cursor, stale: list[Row] | None = None) -> Buckets:
+    """The buckets of stale subjects (all, unless some are given), whole, with those subjects' leaves computed from
+    their rows."""
     changed: Buckets = {}
-    for (subject,) in all_rows(cursor, "SELECT subject FROM digest_stale"):
+    for (subject,) in all_rows(cursor, "SELECT subject FROM digest_stale") if stale is None else stale:
         bucket = bucket_of(subject)
         if bucket not in changed:
             changed[bucket] = dict(all_rows(cursor, _BUCKET, (bucket,)))

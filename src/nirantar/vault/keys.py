@@ -5,6 +5,9 @@
     <node>/live/<first, 12 digits>-<count>.segment  entries `first` .. `first + count - 1`, sealed within a second
     <node>/tile/<L>/<N>                             a full hash tile of the node's log (C2SP tlog-tiles paths)
     <node>/attachment/<SHA-256 of the ciphertext>   a scan or document, encrypted
+    <node>/snapshot/<serial, 8 digits>.manifest     what a snapshot of the node's view consists of, signed
+    <node>/map/<SHA-256 of the object>              where a stretch of the view's pages lies
+    <node>/pack/<serial, 8 digits>-<32 hex>         encrypted pages of the view
 
 `live` is the first level of merging; `minute`, `hour` and `day` will stand in its place for merged segments. Keys of
 one level sort by first index. Two segments of a level may overlap: a node that died between storing a segment and
@@ -32,6 +35,9 @@ _SEGMENT: Final = re.compile(
 )
 _TILE: Final = re.compile(rf"{_NODE}/tile/(?P<level>0|[1-9]|[1-5][0-9]|6[0-3])/(?P<number>(?:x[0-9]{{3}}/)*[0-9]{{3}})")
 _ATTACHMENT: Final = re.compile(rf"{_NODE}/attachment/(?P<digest>[0-9a-f]{{64}})")
+_MANIFEST: Final = re.compile(rf"{_NODE}/snapshot/(?P<serial>[0-9]{{8}})\.manifest")
+_MAP: Final = re.compile(rf"{_NODE}/map/(?P<digest>[0-9a-f]{{64}})")
+_PACK: Final = re.compile(rf"{_NODE}/pack/(?P<name>[0-9]{{8}}-[0-9a-f]{{32}})")
 _ROSTER: Final = re.compile(r"roster/(?P<serial>[0-9]{8})\.note")
 
 
@@ -91,7 +97,50 @@ class RosterKey:
         return f"roster/{self.serial:08d}.note"
 
 
-VaultKey = SegmentKey | TileKey | AttachmentKey | RosterKey
+@dataclass(frozen=True, slots=True, order=True)
+class ManifestKey:
+    """The signed manifest of the `serial`-th snapshot of the view of `node`; the highest is the newest."""
+
+    node: str
+    serial: int
+
+    def __str__(self) -> str:
+        return f"{manifests_prefix(self.node)}{self.serial:08d}.manifest"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class MapKey:
+    """A chunk of a page map of `node`, named by the SHA-256 (64 hex digits) of what is stored."""
+
+    node: str
+    digest: str
+
+    def __str__(self) -> str:
+        return f"{self.node}/map/{self.digest}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PackKey:
+    """A pack of encrypted pages of the view of `node`; `name` is as `pack_name` makes it."""
+
+    node: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.node}/pack/{self.name}"
+
+
+VaultKey = SegmentKey | TileKey | AttachmentKey | RosterKey | ManifestKey | MapKey | PackKey
+
+
+def pack_name(serial: int, drawn: bytes) -> str:
+    """The name of a pack that is first used by snapshot `serial`; `drawn` are 16 random bytes, never used before."""
+    return f"{serial:08d}-{drawn.hex()}"
+
+
+def manifests_prefix(node: str) -> str:
+    """The prefix under which `Vault.list` gives the manifests of `node` in the order of their serials."""
+    return f"{node}/snapshot/"
 
 
 def segments_prefix(node: str, *, level: str = "live") -> str:
@@ -114,6 +163,12 @@ def parse(key: str) -> VaultKey | None:
         return tile if str(tile) == key else None
     if found := _ATTACHMENT.fullmatch(key):
         return AttachmentKey(found["node"], found["digest"])
+    if found := _MANIFEST.fullmatch(key):
+        return ManifestKey(found["node"], int(found["serial"]))
+    if found := _MAP.fullmatch(key):
+        return MapKey(found["node"], found["digest"])
+    if found := _PACK.fullmatch(key):
+        return PackKey(found["node"], found["name"])
     if found := _ROSTER.fullmatch(key):
         return RosterKey(int(found["serial"]))
     return None

@@ -48,6 +48,8 @@ def test_every_setting_has_its_comment() -> None:
         ("node = 'opd'\nvaults = []\nuhid_system = 'u'\nport = 0", "a port is 1 to 65535"),
         ("node = 'opd'\nvaults = []\nuhid_system = 'u'\nport = true", "port"),
         ("node = 'opd'\nvaults = []\nuhid_system = 'u'\nextra = 1", "extra"),
+        ("node = 'opd'\nvaults = []\nuhid_system = 'u'\nsnapshot_seconds = 9", "0 (never) or 10 to 86400"),
+        ("node = 'opd'\nvaults = []\nuhid_system = 'u'\nsnapshot_seconds = 86401", "0 (never) or 10 to 86400"),
     ],
 )
 def test_a_wrong_setting_is_named(text: str, said: str) -> None:

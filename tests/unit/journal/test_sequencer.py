@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from threading import current_thread
 from typing import Any
 
 import pytest
@@ -73,6 +74,31 @@ def test_a_refused_member_takes_nobody_with_it(node: SimulatedNode) -> None:
     assert str(futures[3].exception()) == "no answer"
     assert node.journal.size() == node.sequencer.size == 3
     assert node.reader.signed(ORIGIN)[0] == 3
+
+
+def test_work_between_batches_sees_whole_batches_only(node: SimulatedNode) -> None:
+    """It runs in the writer's thread when no batch is open; its result or error is its asker's alone; after the end it
+    is refused."""
+    node.sequencer.start()
+    try:
+        for each in range(1, 30):
+            written = node.sequencer.submit(Member())
+            sizes = node.sequencer.between(lambda: (node.journal.size(), node.sequencer.size, current_thread().name))
+            assert sizes.result(10) == (each, each, "sequencer")
+            assert written.result(10).entry_index == each - 1
+            with pytest.raises(ZeroDivisionError):
+                node.sequencer.between(lambda: 1 // 0).result(10)
+    finally:
+        node.sequencer.stop()
+    with pytest.raises(ReadOnly, match="stopping"):
+        node.sequencer.between(lambda: None)
+
+
+def test_work_between_batches_runs_in_a_step_before_its_members(node: SimulatedNode) -> None:
+    """Without a thread, too: first what waits between, then the batch."""
+    size = node.sequencer.between(node.journal.size)
+    (written,) = in_one_batch(node.sequencer, [Member()])
+    assert (size.result(0), written.result(0).entry_index) == (0, 0)
 
 
 def test_a_batch_that_writes_nothing_commits_nothing(node: SimulatedNode) -> None:

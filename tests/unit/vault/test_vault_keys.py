@@ -6,11 +6,15 @@ import pytest
 
 from nirantar.vault.keys import (
     AttachmentKey,
+    ManifestKey,
+    MapKey,
+    PackKey,
     RosterKey,
     SegmentKey,
     TileKey,
     VaultKey,
     is_key,
+    pack_name,
     parse,
     segments_from,
     segments_prefix,
@@ -24,6 +28,9 @@ EXAMPLES: list[tuple[VaultKey, str]] = [
     (TileKey("opd-1", 63, 123456789), "opd-1/tile/63/x123/x456/789"),
     (AttachmentKey("opd-1", "ab" * 32), "opd-1/attachment/" + "ab" * 32),
     (RosterKey(7), "roster/00000007.note"),
+    (ManifestKey("opd-1", 12), "opd-1/snapshot/00000012.manifest"),
+    (MapKey("opd-1", "cd" * 32), "opd-1/map/" + "cd" * 32),
+    (PackKey("opd-1", pack_name(3, b"\xef" * 16)), "opd-1/pack/00000003-" + "ef" * 16),
 ]
 
 

@@ -12,6 +12,7 @@ from nirantar.app.bench import (
     reading,
     rebuild,
     registrations,
+    snapshots,
     vault_latency,
     verify,
 )
@@ -28,5 +29,6 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     reading.NAME: reading.reading,
     verify.NAME: verify.verify,
     checkpoint.NAME: checkpoint.checkpoint,
+    snapshots.NAME: snapshots.snapshots,
     memory.NAME: memory.memory,
 }

@@ -6,8 +6,10 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
 
 from nirantar.app.founding import found_hospital, publish, write_directory
 from nirantar.app.node import Node
@@ -38,11 +40,13 @@ def scratch_directory(within: Path) -> Iterator[Path]:
 
 
 def make_node(host: Host, directory: Path, *, durability: str = "node", vault: Path | None = None) -> Path:
-    """Found a hospital with one node below `directory` and return the node's directory."""
+    """Found a hospital with one node below `directory` and return the node's directory. It takes a snapshot of its view
+    only when it is told to: one that came by itself would be in some measurements and not in others."""
     vaults = [] if vault is None else [f"file://{vault}"]
     founded, _ = found_hospital(host, "Bench", "bench", vaults=vaults, durability=durability)
     for uri in vaults:
         publish(open_vault(host, uri, create=True), founded.document, founded.roster, founded.roster_note)
+    founded = replace(founded, configuration=msgspec.structs.replace(founded.configuration, snapshot_seconds=0))
     home = directory / "node"
     host.files.make_directory(home)
     write_directory(host, home, founded)
