@@ -32,6 +32,7 @@ from nirantar.interactions.transaction import Outcome, Purpose
 from nirantar.journal.entry import Entry, Hlc, decode
 from nirantar.journal.log import JOURNAL_FILE
 from nirantar.journal.reader import JournalReader
+from nirantar.tlog.note import Verifier
 
 NODE = Path("/node")
 VAULT = "file:///vault"
@@ -93,6 +94,7 @@ class SimulatedHospital:
         self._seen: tuple[int, bytes] = (0, b"")
         self._patients: dict[str, tuple[str, str]] = {}
         founded, self._identity = found_hospital(self._host, "Simulated Hospital", "opd-1", vaults=[VAULT], durability="node")
+        self._verifier = Verifier.parse(founded.roster.grants[0].vkey)
         vault = open_vault(self._host, VAULT, create=True)
         publish(vault, founded.document, founded.roster, founded.roster_note)
         write_directory(self._host, NODE, founded)
@@ -321,7 +323,7 @@ class SimulatedHospital:
         assert all(first < second for first, second in pairwise(clocks)), "the clock went back"
         keys = [entry.idempotency_key for entry in entries]
         assert len(keys) == len(set(keys)), "an idempotency key made two entries"
-        vaulted = covered(open_vault(self._host, VAULT), "opd-1")
+        vaulted = covered(open_vault(self._host, VAULT), self._verifier)
         for request in self._sent:
             told = self.acknowledged.get(request.key, Acknowledged(None, ()))
             if request.durability == "vault" and told.entry_index is not None:
@@ -344,7 +346,7 @@ class SimulatedHospital:
     def _recover(self) -> None:
         """Lose the node; what its vault holds is proven and complete, byte for byte."""
         vault = open_vault(self._host, VAULT)
-        size = covered(vault, "opd-1")
+        size = covered(vault, self._verifier)
         report = recover(self._host, [vault], [VAULT], self._identity, Path("/recovered"))
         assert report.ok, f"recovery: {report.findings}"
         assert [log.entries for log in report.logs] == [size]

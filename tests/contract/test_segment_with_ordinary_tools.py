@@ -7,6 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from nirantar.host.real import RealHost
+from nirantar.tlog.compact_range import RangeProof
 from nirantar.vault.directory import DirectoryVault
 from nirantar.vault.encryption import new_identity
 from nirantar.vault.segments import encode_segment
@@ -22,7 +23,10 @@ def test_one_shell_line_opens_a_segment(tmp_path: Path) -> None:
     hashes = [sha256(b"\x00" + entry).digest() for entry in entries]
     identity, recipient = new_identity()
     vault = DirectoryVault.create(RealHost(), tmp_path / "vault")
-    vault.put_new(KEY, encode_segment(ORIGIN, 0, entries, hashes, f"{ORIGIN}\n2\n", [recipient]))
+    data = encode_segment(
+        ORIGIN, 0, entries, hashes, proof=RangeProof(), checkpoint_note=f"{ORIGIN}\n2\n", recipients=[recipient]
+    )
+    vault.put_new(KEY, data)
     identity_file = tmp_path / "identity.txt"
     identity_file.write_text(f"# a comment, as people keep them\n{identity}\n")
     printed = subprocess.run(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 import sys
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -18,7 +20,8 @@ from nirantar.fold.grants import Grant
 from nirantar.fold.roster import Roster
 from nirantar.host.real import RealHost
 from nirantar.tlog.checkpoint import Checkpoint
-from nirantar.tlog.merkle import leaf_hash, root
+from nirantar.tlog.compact_range import range_proof
+from nirantar.tlog.merkle import MemoryHashReader, leaf_hash, root
 from nirantar.tlog.note import Signer
 from nirantar.vault.directory import DirectoryVault
 from nirantar.vault.encryption import new_identity, recipient_of
@@ -26,6 +29,7 @@ from nirantar.vault.keys import HOSPITAL_KEY, RosterKey, SegmentKey
 from nirantar.vault.segments import encode_segment
 
 DOCUMENT: Final = (Path(__file__).resolve().parents[2] / "docs/format.md").read_text(encoding="utf-8")
+UPGRADE: Final = Path(__file__).resolve().parents[1] / "upgrade"
 ORIGIN: Final = "nirantar.test/opd-1"
 ENTRIES: Final = tuple(f'{{"n":{number},"weight":72.50}}'.encode() for number in range(11))
 LEAVES: Final = tuple(leaf_hash(entry) for entry in ENTRIES)
@@ -62,14 +66,25 @@ class Hospital:
         self.vault.put_new(HOSPITAL_KEY, document.encode())
         self.vault.put_new(str(RosterKey(1)), roster.sign(authority))
 
-    def seal(self, first: int, stop: int, *, entries: Sequence[bytes] = ENTRIES, signer: Signer | None = None) -> str:
-        """Store one segment with a checkpoint at its end; its key."""
+    def seal(
+        self, first: int, stop: int, *, size: int = 0, entries: Sequence[bytes] = ENTRIES, signer: Signer | None = None
+    ) -> str:
+        """Store one segment with a checkpoint at its end, or at `size`; its key."""
+        size = size or stop
         leaves = [leaf_hash(entry) for entry in entries]
-        note = Checkpoint(ORIGIN, stop, root(LEAVES[:stop])).sign(signer or self.signer).decode()
+        note = Checkpoint(ORIGIN, size, root(LEAVES[:size])).sign(signer or self.signer).decode()
         key = str(SegmentKey("opd-1", "live", first, stop - first))
-        data = encode_segment(ORIGIN, first, entries[first:stop], leaves[first:stop], note, self.recipients)
+        data = encode_segment(
+            ORIGIN, first, entries[first:stop], leaves[first:stop], checkpoint_note=note, recipients=self.recipients,
+            proof=range_proof(first, stop, size, MemoryHashReader(LEAVES)),
+        )
         self.vault.put_new(key, data)
         return key
+
+
+    def forget(self) -> None:
+        """Look at the vault afresh after a test deleted directories in it."""
+        self.vault = DirectoryVault(RealHost(), Path(self.vault.location.removeprefix("file://")))
 
 
 @pytest.fixture
@@ -129,6 +144,32 @@ def test_the_script_finds_an_exchanged_entry(tmp_path: Path, hospital: Hospital)
     done = run_script(tmp_path)
     assert done.returncode == 1
     assert "are not those signed" in done.stderr
+
+
+@pytest.mark.parametrize("field", ["left_hashes", "right_hashes"])
+def test_the_script_finds_another_place(tmp_path: Path, hospital: Hospital, field: str) -> None:
+    """A segment whose proof has another hash, or one too many, is refused though its entries are the node's."""
+    for changed in (lambda hashes: bytes(32) + hashes[32:], lambda hashes: hashes + bytes(32), lambda hashes: hashes[32:]):
+        hospital.seal(0, 3)
+        path = tmp_path / "vault" / hospital.seal(3, 7, size=11)
+        head, _, sealed = path.read_bytes().partition(b"\n\n")
+        fields = json.loads(head)
+        fields[field] = b64encode(changed(b64decode(fields[field]))).decode()
+        path.chmod(0o600)
+        path.write_bytes(json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode() + b"\n\n" + sealed)
+        done = run_script(tmp_path)
+        shutil.rmtree(tmp_path / "vault" / "opd-1")
+        hospital.forget()
+        assert done.returncode == 1
+        assert "its entries are not those signed" in done.stderr
+
+
+def test_the_script_reads_the_first_format(tmp_path: Path) -> None:
+    """A vault whose segments are of version 1 is proven as it was."""
+    shutil.copytree(UPGRADE / "vault_version_1", tmp_path / "vault")
+    shutil.copy(UPGRADE / "identity_version_1", tmp_path / "identity")
+    done = run_script(tmp_path)
+    assert (done.returncode, done.stderr, done.stdout) == (0, "", block("check-vault-output"))
 
 
 def test_the_script_finds_a_forged_signature(tmp_path: Path, hospital: Hospital) -> None:

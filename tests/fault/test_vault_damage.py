@@ -17,7 +17,7 @@ import pytest
 from nirantar.app.founding import found_hospital, publish
 from nirantar.app.recovering import recover
 from nirantar.app.vaults import open_vault
-from nirantar.app.verifying import verify_vault
+from nirantar.app.verifying import verify_node, verify_vault
 from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.errors import NirantarError
 from nirantar.fold.founding import FoundingDocument
@@ -156,13 +156,13 @@ def test_an_undamaged_vault_gives_everything(template: Template, vault: Path) ->
 @pytest.mark.parametrize(
     ("damage", "named", "left"),
     [
-        (lambda vault: flip(segments(vault)[0], 20), f"{LIVE}/000000000000-120.segment", None),
+        (lambda vault: flip(segments(vault)[0], 20), f"{LIVE}/000000000000-120.segment", 200),
         (lambda vault: flip(segments(vault)[1], header_end(segments(vault)[1]) + 300), f"{LIVE}/000000000120-160.segment", 160),
-        (lambda vault: flip(segments(vault)[2], 300), f"{LIVE}/000000000280-40.segment", None),
+        (lambda vault: flip(segments(vault)[2], 300), f"{LIVE}/000000000280-40.segment", 280),
         (lambda vault: segments(vault)[1].write_bytes(segments(vault)[1].read_bytes()[:-1]), f"{LIVE}/000000000120-160.segment", 160),
         (lambda vault: segments(vault)[2].write_bytes(b""), f"{LIVE}/000000000280-40.segment", 280),
-        (lambda vault: segments(vault)[0].unlink(), "entries 0 to 119", None),
-        (lambda vault: segments(vault)[1].unlink(), "entries 120 to", None),
+        (lambda vault: segments(vault)[0].unlink(), "entries 0 to 119", 200),
+        (lambda vault: segments(vault)[1].unlink(), "entries 120 to", 160),
         (swap, f"{LIVE}/000000000000-120.segment", None),
     ],
     ids=["header", "ciphertext", "last header", "truncated", "emptied", "first deleted", "middle deleted", "swapped"],
@@ -170,8 +170,8 @@ def test_an_undamaged_vault_gives_everything(template: Template, vault: Path) ->
 def test_damage_to_segments_is_named(
     template: Template, vault: Path, damage: Callable[[Path], None], named: str, left: int | None
 ) -> None:
-    """The report is not ok and names the segment or the range; what is there is unaltered and in its place, and where
-    the header still tells the leaf hashes, everything around the loss is there."""
+    """The report is not ok and names the segment or the range; what is there is unaltered and in its place, and
+    everything around the loss is there, also where no vault knows the leaf hashes of what was lost."""
     damage(vault)
     found = recovered(template, vault)
     assert (found.error, found.ok) == ("", False)
@@ -180,6 +180,28 @@ def test_damage_to_segments_is_named(
     assert sum(data is not None for data in found.entries) < ENTRIES
     if left is not None:
         assert sum(data is not None for data in found.entries) >= left
+
+
+def test_a_recovered_node_goes_on_behind_a_gap(template: Template, vault: Path) -> None:
+    """A young segment is deleted, and the tile with its hashes. The recovered node shows every patient whose entry is
+    left, verifies itself up to that finding, opens again, writes and seals, and can be recovered in its turn."""
+    segments(vault)[1].unlink()
+    (vault / TILE).unlink()
+    host, uri, directory = template.site.host, vault.as_uri(), vault.with_name("new")
+    report = recover(host, [open_vault(host, uri)], [uri], template.site.identity, directory)
+    (log,) = report.logs
+    assert (log.entries, log.proven, log.lost, log.folded) == (ENTRIES, ENTRIES, 160, ENTRIES)
+    assert report.resources["Patient"] == ENTRIES - 160
+    verified = verify_node(host, directory)
+    (finding,) = verified.findings
+    assert (finding.kind, finding.where) == ("lost", f"{origin(template.site)} entries 120 to 279")
+    with opened(template.site, directory) as node:
+        write(node, ENTRIES)
+        node.sealer.step()
+        (status,) = node.status().vaults
+        assert status.confirmed == 1
+    again = recover(host, [open_vault(host, uri)], [uri], template.site.identity, vault.with_name("newer"))
+    assert [each.lost for each in again.logs] == [160, 0]
 
 
 def test_a_deleted_last_segment_is_a_shorter_hospital(template: Template, vault: Path) -> None:

@@ -21,12 +21,13 @@ from nirantar.journal.entry import SALT_BYTES, Entry, decode, encode
 from nirantar.store.digest import EMPTY_NODES, bucket_of, head_line, leaf_data
 from nirantar.store.memory import MemoryView
 from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
+from nirantar.tlog.compact_range import RangeProof, subtrees
 from nirantar.tlog.merkle import leaf_hash, root
 from nirantar.tlog.note import Signer, Verifier
 from nirantar.vault.encryption import recipient_of
 from nirantar.vault.keys import HOSPITAL_KEY, AttachmentKey, PackKey, RosterKey, SegmentKey, TileKey, parse
 from nirantar.vault.manifests import Contents, LogPosition, Manifest
-from nirantar.vault.segments import SegmentHeader, encode_segment, open_segment
+from nirantar.vault.segments import SegmentHeader, encode_segment, open_segment, prove_header
 
 DOCUMENT: Final = (Path(__file__).resolve().parents[2] / "docs/format.md").read_text(encoding="utf-8")
 BLOCKS: Final = dict(re.findall(r"^```\w+ ([\w-]+)\n(.*?)^```$", DOCUMENT, flags=re.MULTILINE | re.DOTALL))
@@ -113,9 +114,23 @@ def test_the_segment_holds_the_entries() -> None:
     assert msgspec.json.encode(header).decode() == BLOCKS["segment-header"].strip()
     assert segment.startswith(BLOCKS["segment-header"].encode() + b"\n")
     assert (header.leaf_hashes, header.checkpoint) == (b"".join(LEAVES), BLOCKS["checkpoint"])
-    again = encode_segment(ORIGIN, 0, ENTRIES, LEAVES, BLOCKS["checkpoint"], (recipient_of(identity.age_identity),))
+    assert prove_header(header, signer_of_node().verifier, key=key)[0].tree_size == 2
+    again = encode_segment(
+        ORIGIN, 0, ENTRIES, LEAVES, proof=RangeProof(), checkpoint_note=BLOCKS["checkpoint"],
+        recipients=(recipient_of(identity.age_identity),),
+    )
     written = msgspec.json.decode(again.partition(b"\n\n")[0], type=SegmentHeader)
     assert msgspec.structs.replace(written, ciphertext_sha256=header.ciphertext_sha256) == header
+
+
+def test_the_subtrees_beside_a_segment_are_those_described() -> None:
+    """The document's examples of what covers a range, and its list of the header's fields, are the code's."""
+    for start, stop in ((0, 5), (1, 7)):
+        covers = [f"[{index << level}, {(index + 1) << level})" for level, index in subtrees(start, stop)]
+        assert f"{', '.join(covers[:-1])} and {covers[-1]}" in DOCUMENT.replace("\n", " ")
+    table = DOCUMENT[DOCUMENT.index("The example's header:") :].partition("has one valid spelling")[0]
+    rows = re.findall(r"^\| (`[^|]*`) \|", table, flags=re.MULTILINE)
+    assert re.findall(r"`(\w+)`", "".join(rows)) == list(SegmentHeader.__struct_fields__)
 
 
 def test_vault_keys_are_spelt_as_described() -> None:

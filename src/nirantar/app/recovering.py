@@ -20,8 +20,9 @@ from nirantar.app.configuration import Configuration, check
 from nirantar.app.founding import name_node, new_signer, publish, read_published, require_empty, write_directory
 from nirantar.app.node import VIEW_FILE, open_view, read_papers
 from nirantar.continuity.identity import RecoveryIdentity
+from nirantar.continuity.log_reading import Gap, LogReading, Step
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
-from nirantar.continuity.vault_reading import LogReading, Step, read_attachment, read_log
+from nirantar.continuity.vault_reading import read_attachment, read_log
 from nirantar.errors import EntryDamaged, Finding, SetupError
 from nirantar.fold.grants import Grant
 from nirantar.fold.roster import Roster
@@ -180,7 +181,9 @@ def _fill_journal(
             journal.add_log(grant.origin, grant.vkey)
             waiting_bytes = 0
             for step in read_log(vaults, (identity.age_identity,), one):
-                if step.data is None:
+                if isinstance(step, Gap):
+                    journal.append_gap(step.frontier, grant.origin)
+                elif step.data is None:
                     journal.append_missing(step.leaf_hash, grant.origin)
                 else:
                     journal.append(step.data, grant.origin)
@@ -196,8 +199,8 @@ def _fill_journal(
                     waiting_bytes = 0
                 if one.size % _PROGRESS_ENTRIES == 0:
                     progress(one.size, max(one.size, one.promised_size))
-            if one.proven_note:
-                journal.put_checkpoint(grant.origin, one.proven_size, host.now_us(), one.proven_note)
+            if one.head_note:
+                journal.put_checkpoint(grant.origin, one.head_size, host.now_us(), one.head_note)
             journal.keep()
             progress(one.size, one.size)
     return readings, stops

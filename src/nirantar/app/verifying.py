@@ -23,8 +23,9 @@ from nirantar.app.node import (
 )
 from nirantar.continuity.digests import journalled
 from nirantar.continuity.identity import RecoveryIdentity
+from nirantar.continuity.log_reading import Gap, LogReading
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
-from nirantar.continuity.vault_reading import LogReading, read_attachment, read_log
+from nirantar.continuity.vault_reading import read_attachment, read_log
 from nirantar.errors import Damaged, DirectoryInUse, EntryDamaged, Finding
 from nirantar.host.port import Host
 from nirantar.interactions.access_log import check_access_log
@@ -96,6 +97,8 @@ def verify_vault(
     for grant in published.roster.grants:
         reading = LogReading(grant.origin, Verifier.parse(grant.vkey))
         for step in read_log(vaults, (identity.age_identity,), reading):
+            if isinstance(step, Gap):
+                continue
             if step.data is not None:
                 report.resources += _versions(vaults, step.data, grant.origin, step.entry_index, report)
             if step.entry_index % 256 == 0:

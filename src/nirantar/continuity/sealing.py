@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
 
@@ -151,11 +152,11 @@ class Sealer:
             checkpoint, note = signed
             if origin == self._own_origin and checkpoint.tree_size > follower.confirmed.get(origin, 0):
                 follower.oldest_waiting_us = follower.oldest_waiting_us or self._host.now_us()
-            if follower.confirmed.get(origin) == checkpoint.tree_size:
+            if follower.confirmed.get(origin, -1) >= checkpoint.tree_size:
                 continue
             self._require_papers(follower)
             if origin not in follower.confirmed:
-                follower.confirmed[origin] = covered(follower.vault, origin.rpartition("/")[2])
+                follower.confirmed[origin] = covered(follower.vault, Verifier.parse(self._reader.origins()[origin]))
             while follower.confirmed[origin] < checkpoint.tree_size:
                 if not self._seal_segment(follower, origin, checkpoint.tree_size, note.decode()):
                     break
@@ -193,7 +194,7 @@ class Sealer:
 
     def _seal_segment(self, follower: _Follower, origin: str, size: int, note: str) -> bool:
         """Store the tiles that the next segment completes, then the segment. False when there is nothing to store:
-        the next entry's bytes were lost before recovery.
+        the bytes of all that is left were lost before recovery.
 
         A segment's age encryption is never twice the same, so its key can be used once only; tiles are the same bytes
         every time. In this order a failure in between leaves nothing that the next attempt must not write again.
@@ -203,19 +204,30 @@ class Sealer:
         entries: list[bytes] = []
         leaves: list[bytes] = []
         plain_bytes = 0
-        for _, data, leaf in self._reader.entries(origin, first, min(size, first + limits.SEGMENT_ENTRIES_MAX)):
+        for entry_index, data, leaf in self._reader.entries(origin, first, size):
+            if not data and not entries:
+                continue
             plain_bytes += len(data) + 1
-            if not data:
+            full = len(entries) == limits.SEGMENT_ENTRIES_MAX or plain_bytes > limits.SEGMENT_PLAIN_BYTES_MAX
+            if not data or (entries and full):
                 break
-            if entries and plain_bytes > limits.SEGMENT_PLAIN_BYTES_MAX:
-                break
+            if not entries:
+                first = entry_index
             entries.append(data)
             leaves.append(leaf)
         if not entries:
             return False
         count = entries_that_fit(map(len, entries))
         key = SegmentKey(node, "live", first, count)
-        data = encode_segment(origin, first, entries[:count], leaves[:count], note, self._recipients)
+        try:
+            proof = self._reader.range_proof(origin, first, first + count, size)
+        except NotFound as lost:
+            follower.lacks = f"Entries from {first} on cannot be proven by themselves, so they are not copied: {lost}"
+            return False
+        data = encode_segment(
+            origin, first, entries[:count], leaves[:count], proof=proof, checkpoint_note=note,
+            recipients=self._recipients,
+        )
         # Attachments and tiles first: a segment in a vault means that everything it refers to is there, too.
         for position, entry in enumerate(entries[:count]):
             for attachment in attachments_in(entry, origin, first + position):
@@ -226,7 +238,7 @@ class Sealer:
                     follower.lacks = str(damage)
                     continue
                 follower.vault.put_new(str(AttachmentKey(node, attachment.sha256)), sealed)
-        self._store_tiles(follower.vault, origin, node, first, first + count)
+        self._store_tiles(follower.vault, origin, node, follower.confirmed[origin], first + count)
         try:
             follower.vault.put_new(str(key), data)
         except Conflict:
@@ -241,7 +253,10 @@ class Sealer:
         level, old, new = 0, old_size // TILE_WIDTH, new_size // TILE_WIDTH
         while new > old:
             for number in range(old, new):
-                vault.put_new(str(TileKey(node, level, number)), self._reader.tile(origin, level, number, TILE_WIDTH))
+                # A tile whose hashes were lost before a recovery is lost here, too.
+                with suppress(NotFound):
+                    tile = self._reader.tile(origin, level, number, TILE_WIDTH)
+                    vault.put_new(str(TileKey(node, level, number)), tile)
             level, old, new = level + 1, old // TILE_WIDTH, new // TILE_WIDTH
 
     def _answer_waiting(self) -> None:

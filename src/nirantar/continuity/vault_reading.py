@@ -1,191 +1,284 @@
 """Reading one node's log back from vaults, verified, in order, in bounded memory.
 
-Each segment is taken from the first vault that holds it undamaged. What no vault can give is named, never guessed: an
-entry whose bytes are lost keeps its place by its leaf hash where a header or tile still tells it.
+Each stretch is taken from the highest level that holds it undamaged, and from the first vault that does; what is merged
+already is not even listed again below. Every segment proves itself by the node's signature (vault.segments), so one
+that does not is named and passed over, and another that holds the same entries is used: whoever can add to a vault
+cannot hide anything in it. What no vault can give is named, never guessed: an entry whose bytes are lost keeps its
+place by its leaf hash where a header or tile still tells it, and by its index alone where nothing does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
+from typing import Final
 
+from nirantar.continuity.log_reading import Gap, LogReading, Step, named
 from nirantar.errors import (
     EntryDamaged,
     Finding,
+    IdentityWrong,
     NirantarError,
     NotFound,
     ProofInvalid,
     SegmentDamaged,
     VaultUnavailable,
 )
+from nirantar.limits import KNOWN_HEADERS_MAX, LOG_GAP_ENTRIES_MAX
 from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
-from nirantar.tlog.merkle import Frontier
-from nirantar.tlog.note import Verifier
-from nirantar.vault.keys import AttachmentKey, SegmentKey, TileKey, parse, segments_prefix
+from nirantar.tlog.merkle import HASH_BYTES
+from nirantar.vault.keys import LEVELS, AttachmentKey, SegmentKey, TileKey, parse, segments_from, segments_prefix
 from nirantar.vault.port import Vault
-from nirantar.vault.segments import SegmentHeader, open_segment, read_header
+from nirantar.vault.segments import SegmentHeader, check_sealed, entries_of, prove_header, read_header
 
-HASH_BYTES = 32
-TILE_WIDTH = 256
+TILE_WIDTH: Final = 256
+_FROM_HIGHEST: Final = tuple(reversed(LEVELS))
+
+
+def read_log(vaults: Sequence[Vault], identities: Sequence[str], reading: LogReading) -> Iterator[Step | Gap]:
+    """Every entry that the vaults hold of `reading.origin`, from 0 on. `reading` is filled as it goes.
+
+    Raises VaultUnavailable, and IdentityWrong where the identity opens nothing at all; all damage goes to findings.
+    """
+    return _Reading(vaults, identities, reading).steps()
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """One entry of the log: its exact bytes (None when lost) and its leaf hash."""
+class _Found:
+    """A segment whose header is good: where it lies, and the object as the first vault with a good header gave it."""
 
-    entry_index: int
-    data: bytes | None
-    leaf_hash: bytes
+    key: str
+    header: SegmentHeader
+    checkpoint: Checkpoint | None
+    vault: Vault
+    data: bytes
+    others: tuple[Vault, ...]
 
 
-@dataclass(slots=True)
-class LogReading:
-    """What reading a log gave: `size` entries were read, `lost` are those of them without bytes. `proven_note` is the
-    newest signed checkpoint whose root the entries hash to, at `proven_size`; `promised_size` the largest size that a
-    signed checkpoint or a segment's name speaks of."""
+class _Reading:
+    """The walk through the levels. `_known` are headers whose leaf hashes are proven and whose entries could not all be
+    opened: they name what is lost, once no other segment has it."""
 
-    origin: str
-    verifier: Verifier
-    size: int = 0
-    lost: list[int] = field(default_factory=list)
-    proven_size: int = 0
-    proven_note: bytes = b""
-    promised_size: int = 0
-    findings: list[Finding] = field(default_factory=list)
-    _frontier: Frontier = field(default_factory=Frontier)
-    _waiting: dict[int, tuple[Checkpoint, bytes]] = field(default_factory=dict)
+    def __init__(self, vaults: Sequence[Vault], identities: Sequence[str], reading: LogReading) -> None:
+        self._vaults = vaults
+        self._identities = identities
+        self._reading = reading
+        self._node = reading.origin.rpartition("/")[2]
+        self._known: list[SegmentHeader] = []
+        self._opened = False
+        self._wrong: IdentityWrong | None = None
 
-    def expect(self, note: bytes, key: str) -> None:
-        """Keep a segment's checkpoint until the entries reach its size. Raises ProofInvalid if it does not verify."""
-        checkpoint = open_checkpoint(note, self.verifier)
-        if checkpoint.origin != self.origin:
-            raise SegmentDamaged(key, f"its checkpoint is of {checkpoint.origin}")
-        self._waiting[checkpoint.tree_size] = (checkpoint, note)
+    def steps(self) -> Iterator[Step | Gap]:
+        """The whole log."""
+        yield from self._level(_FROM_HIGHEST, None)
+        for header in sorted(self._known, key=lambda each: each.end):
+            if header.end > self._reading.size:
+                yield from self._bridge(header.end, None)
+        if self._wrong is not None and not self._opened:
+            raise self._wrong
+        self._reading.end()
 
-    def take(self, data: bytes | None, leaf: bytes) -> Step:
-        """Count the next entry, and compare with what the node signed for this size."""
-        step = Step(self.size, data, leaf)
-        self._frontier.append(leaf)
-        if data is None:
-            self.lost.append(self.size)
-        self.size += 1
-        if self.size in self._waiting:
-            checkpoint, note = self._waiting.pop(self.size)
-            if self._frontier.root() == checkpoint.root_hash:
-                self.proven_size, self.proven_note = self.size, note
+    def _level(self, levels: Sequence[str], stop: int | None) -> Iterator[Step | Gap]:
+        """Read on, up to `stop`, from the first of `levels`, and what it lacks from those after it."""
+        reading, below = self._reading, levels[1:]
+        of_version_1: list[tuple[SegmentKey, list[Vault]]] = []
+        for key, holders in self._listed(levels[0], stop):
+            found = self._fetch(key, holders) if key.end > reading.size else None
+            if found is None:
+                continue
+            if found.checkpoint is None:
+                of_version_1.append((key, holders))
+                continue
+            if key.first > reading.size:
+                yield from self._lower(below, of_version_1, key.first)
+            if key.end > reading.size:
+                yield from self._take(found, found.checkpoint)
+        yield from self._lower(below, of_version_1, stop)
+
+    def _lower(
+        self, below: Sequence[str], of_version_1: Sequence[tuple[SegmentKey, list[Vault]]], stop: int | None
+    ) -> Iterator[Step | Gap]:
+        """What a level lacks: from the levels below it, and below the lowest from segments that prove nothing alone."""
+        if below:
+            yield from self._level(below, stop)
+            return
+        for key, holders in of_version_1:
+            if key.end > self._reading.size and (stop is None or key.first < stop):
+                yield from self._take_version_1(key, holders)
+
+    def _listed(self, level: str, stop: int | None) -> list[tuple[SegmentKey, list[Vault]]]:
+        """A level's segments from here on, by first entry, longest first among equals, with the vaults that list them.
+
+        Nothing is missed by listing from here: merged segments begin and end where those below them do, and where one
+        could be opened in part only, `_known` tells where it began.
+        """
+        since = min([self._reading.size, *(each.first_index for each in self._known if self._covers(each))])
+        found: dict[SegmentKey, list[Vault]] = {}
+        for vault in self._vaults:
+            after = segments_from(self._node, since, level=level)
+            for text in vault.list(segments_prefix(self._node, level=level), after=after):
+                key = parse(text)
+                if not isinstance(key, SegmentKey):
+                    continue
+                if stop is not None and key.first >= stop:
+                    break
+                found.setdefault(key, []).append(vault)
+        return sorted(found.items(), key=lambda each: (each[0].first, -each[0].count))
+
+    def _covers(self, header: SegmentHeader) -> bool:
+        return header.first_index <= self._reading.size < header.end
+
+    def _fetch(self, segment: SegmentKey, holders: Sequence[Vault]) -> _Found | None:
+        """The segment from the first vault whose object has a good header, proven unless it is of version 1."""
+        key = str(segment)
+        silent: VaultUnavailable | None = None
+        for number, vault in enumerate(holders):
+            try:
+                data = vault.get(key)
+                header = read_header(data, key=key)
+                checkpoint = None
+                if header.proves_itself:
+                    checkpoint, _ = prove_header(header, self._reading.verifier, key=key)
+            except SegmentDamaged as damage:
+                self._reading.findings.append(Finding(f"{vault.location} {key}", str(damage)))
+            except NotFound:
+                continue
+            except VaultUnavailable as failure:
+                silent = failure
             else:
-                self.findings.append(Finding(
-                    f"{self.origin} at size {self.size}",
-                    "its entries do not hash to the root that the node signed: an entry was exchanged", "altered",
-                ))
-        return step
-
-    def end(self) -> None:
-        """Name what was promised and not found."""
-        for size in sorted(self._waiting):
-            self.promised_size = max(self.promised_size, size)
-        if self.promised_size > self.size:
-            self.findings.append(Finding(
-                _named(self.origin, self.size, self.promised_size),
-                "the vault speaks of them, but they cannot be read from any vault", "lost",
-            ))
-
-
-def read_log(
-    vaults: Sequence[Vault], identities: Sequence[str], reading: LogReading
-) -> Iterator[Step]:
-    """Every entry that the vaults hold of `reading.origin`, from 0 on. `reading` is filled as it goes.
-
-    Ends early at a gap that nothing bridges. Raises IdentityWrong and VaultUnavailable; all damage goes to findings.
-    """
-    node = reading.origin.rpartition("/")[2]
-    cut = False
-    for number, holders in _segments(vaults, node):
-        reading.promised_size = max(reading.promised_size, number.end)
-        if cut or number.end <= reading.size:
-            continue
-        if number.first > reading.size and not (yield from _bridge(vaults, node, reading, number.first)):
-            reading.findings.append(Finding(
-                _named(reading.origin, reading.size, number.first),
-                "no vault holds their segment, nor tiles with their hashes: what follows cannot be proven", "lost",
-            ))
-            cut = True
-            continue
-        yield from _one_segment(holders, identities, reading, number)
-    reading.end()
-
-
-def _segments(vaults: Sequence[Vault], node: str) -> Iterator[tuple[SegmentKey, list[Vault]]]:
-    """Segments by first entry, longest first among equals, each with the vaults that list it."""
-    found: dict[SegmentKey, list[Vault]] = {}
-    for vault in vaults:
-        for key in vault.list(segments_prefix(node)):
-            segment = parse(key)
-            if isinstance(segment, SegmentKey):
-                found.setdefault(segment, []).append(vault)
-    for segment in sorted(found, key=lambda each: (each.first, -each.count)):
-        yield segment, found[segment]
-
-
-def _one_segment(
-    holders: Sequence[Vault], identities: Sequence[str], reading: LogReading, number: SegmentKey
-) -> Iterator[Step]:
-    """The entries of one segment that are still wanted, from the first vault that holds them undamaged."""
-    key = str(number)
-    header: SegmentHeader | None = None
-    silent: NirantarError | None = None
-    for vault in holders:
-        try:
-            header, entries = open_segment(vault.get(key), identities, key=key)
-            reading.expect(header.checkpoint.encode(), key)
-        except (SegmentDamaged, EntryDamaged, ProofInvalid) as damage:
-            reading.findings.append(Finding(f"{vault.location} {key}", str(damage)))
-            header = header or _header_of(vault, key)
-            continue
-        except (VaultUnavailable, NotFound) as failure:
-            silent = failure
-            continue
-        for position in range(reading.size - header.first_index, header.count):
-            yield reading.take(entries[position], header.leaf_hash(position))
-        return
-    if silent is not None:
-        # It may be whole there: to call it lost would close the log before it.
-        raise silent
-    if header is None:
-        return
-    with suppress(ProofInvalid):
-        reading.expect(header.checkpoint.encode(), key)
-    for position in range(reading.size - header.first_index, header.count):
-        yield reading.take(None, header.leaf_hash(position))
-
-
-def _header_of(vault: Vault, key: str) -> SegmentHeader | None:
-    try:
-        return read_header(vault.get(key), key=key)
-    except NirantarError:
+                return _Found(key, header, checkpoint, vault, data, tuple(holders[number + 1 :]))
+        if silent is not None:
+            # It may be whole there: to call it lost would close the log before it.
+            raise silent
         return None
 
+    def _take(self, found: _Found, checkpoint: Checkpoint) -> Iterator[Step | Gap]:
+        """The entries of a proven segment that are still wanted, after what lies before it and is nowhere else."""
+        reading = self._reading
+        if not reading.continued_by(found.header):
+            reading.findings.append(Finding(
+                f"{found.vault.location} {found.key}",
+                "the node's key signed it, but over other entries than those before it: there are two histories of "
+                "this log, so somebody else has the key or its disk was rolled back", "altered",
+            ))
+            return
+        if found.header.first_index > reading.size:
+            yield from self._bridge(found.header.first_index, found.header)
+        reading.expect(checkpoint, found.header.checkpoint.encode())
+        if not self._covers(found.header):
+            return
+        yield from self._entries(found, proven=True)
+        self._known = [each for each in self._known if each.end > reading.size]
+        if reading.size < found.header.end:
+            self._known = [*self._known[1 - KNOWN_HEADERS_MAX :], found.header]
 
-def _bridge(vaults: Sequence[Vault], node: str, reading: LogReading, end: int) -> Generator[Step, None, bool]:
-    """Cross a gap by the leaf hashes of full tiles. Returns whether it was crossed."""
-    start = reading.size
-    leaves: list[bytes] = []
-    while (index := start + len(leaves)) < end:
-        tile = _tile(vaults, node, index // TILE_WIDTH)
-        if tile is None:
-            return False
-        last = min(end, (index // TILE_WIDTH + 1) * TILE_WIDTH)
-        slots = range(index % TILE_WIDTH, index % TILE_WIDTH + last - index)
-        leaves += [tile[slot * HASH_BYTES : (slot + 1) * HASH_BYTES] for slot in slots]
-    reading.findings.append(Finding(
-        _named(reading.origin, start, end),
-        "no vault holds their segment; their leaf hashes are known from tiles, their bytes are lost", "lost",
-    ))
-    for leaf in leaves:
-        yield reading.take(None, leaf)
-    return True
+    def _take_version_1(self, segment: SegmentKey, holders: Sequence[Vault]) -> Iterator[Step | Gap]:
+        """The entries of a segment that proves nothing alone: its checkpoint does once the entries reach its size."""
+        reading = self._reading
+        found = self._fetch(segment, holders)
+        if found is None:
+            return
+        if segment.first > reading.size:
+            yield from self._bridge(segment.first, None)
+        if not segment.first <= reading.size < segment.end:
+            return
+        note = found.header.checkpoint.encode()
+        try:
+            checkpoint = open_checkpoint(note, reading.verifier)
+        except ProofInvalid as damage:
+            reading.findings.append(Finding(f"{found.vault.location} {found.key}", str(damage)))
+            return
+        leaves = found.header.leaves(reading.size, segment.end)
+        if checkpoint.tree_size == segment.end and reading.root_after(leaves) != checkpoint.root_hash:
+            reading.findings.append(Finding(
+                f"{found.vault.location} {found.key}",
+                "with the entries before it, it does not hash to the root that the node signed: an entry was exchanged",
+                "altered",
+            ))
+            return
+        reading.expect(checkpoint, note)
+        yield from self._entries(found, proven=False)
+        for leaf in found.header.leaves(reading.size, segment.end):
+            yield reading.take(None, leaf, proven=False)
+
+    def _entries(self, found: _Found, *, proven: bool) -> Iterator[Step]:
+        """The entries from here on, from one vault after another until all are read or none is left."""
+        reading, header, key = self._reading, found.header, found.key
+        silent: VaultUnavailable | None = None
+        for vault in (found.vault, *found.others):
+            try:
+                data = found.data if vault is found.vault else vault.get(key)
+                if check_sealed(data, key=key).leaf_hashes != header.leaf_hashes:
+                    raise SegmentDamaged(key, "it has other leaf hashes than the same object of another vault")
+                for position, entry in enumerate(entries_of(data, header, self._identities, key=key)):
+                    self._opened = True
+                    if header.first_index + position == reading.size:
+                        yield reading.take(entry, header.leaf_hash(position), proven=proven)
+            except (SegmentDamaged, EntryDamaged) as damage:
+                reading.findings.append(Finding(f"{vault.location} {key}", str(damage)))
+            except IdentityWrong as wrong:
+                # Anybody can encrypt to others; that this identity is the wrong one is sure once nothing opens.
+                self._wrong = self._wrong or wrong
+                reading.findings.append(Finding(f"{vault.location} {key}", str(wrong)))
+            except NotFound:
+                continue
+            except VaultUnavailable as failure:
+                silent = failure
+            else:
+                return
+        if silent is not None:
+            raise silent
+
+    def _bridge(self, stop: int, header: SegmentHeader | None) -> Iterator[Step | Gap]:
+        """Cross what no segment holds, up to `stop`: by leaf hashes that are proven, by tiles, which `header` proves if
+        it stands there, or else, if it does, by what it says of the tree before it."""
+        reading = self._reading
+        start, leaves, proven = reading.size, list[bytes](), True
+        while (index := start + len(leaves)) < stop:
+            known = next((each for each in self._known if each.first_index <= index < each.end), None)
+            if known is not None:
+                leaves += known.leaves(index, min(stop, known.end))
+                continue
+            proven = False
+            tile = self._tile(index // TILE_WIDTH) if stop - start <= LOG_GAP_ENTRIES_MAX else None
+            if tile is None:
+                break
+            leaves += tile[index % TILE_WIDTH :][: stop - index]
+        complete = start + len(leaves) == stop
+        if header is not None:
+            proven = complete and reading.leads_to(leaves, header.left_frontier())
+            complete = proven
+        if complete:
+            reading.findings.append(Finding(
+                named(reading.origin, start, stop),
+                "no vault holds their segment whole; their leaf hashes are known, their bytes are lost", "lost",
+            ))
+            for leaf in leaves:
+                yield reading.take(None, leaf, proven=proven)
+        elif header is not None and stop - start <= LOG_GAP_ENTRIES_MAX:
+            reading.findings.append(Finding(
+                named(reading.origin, start, stop),
+                "no vault holds their segment, nor tiles with their hashes: nothing is known of them; what follows is "
+                "proven", "lost",
+            ))
+            yield reading.skip(header.left_frontier())
+        else:
+            reading.findings.append(Finding(
+                named(reading.origin, start, stop),
+                "no vault holds their segment, nor tiles with their hashes: what follows cannot be placed", "lost",
+            ))
+
+    def _tile(self, number: int) -> list[bytes] | None:
+        for vault in self._vaults:
+            try:
+                data = vault.get(str(TileKey(self._node, 0, number)))
+            except NirantarError:
+                continue
+            if len(data) == TILE_WIDTH * HASH_BYTES:
+                return [data[place : place + HASH_BYTES] for place in range(0, len(data), HASH_BYTES)]
+        return None
 
 
 def read_attachment(vaults: Sequence[Vault], node: str, digest: str) -> bytes | None:
@@ -196,19 +289,3 @@ def read_attachment(vaults: Sequence[Vault], node: str, digest: str) -> bytes | 
             if sha256(sealed).hexdigest() == digest:
                 return sealed
     return None
-
-
-def _tile(vaults: Sequence[Vault], node: str, number: int) -> bytes | None:
-    for vault in vaults:
-        try:
-            data = vault.get(str(TileKey(node, 0, number)))
-        except NirantarError:
-            continue
-        if len(data) == TILE_WIDTH * HASH_BYTES:
-            return data
-    return None
-
-
-def _named(origin: str, start: int, end: int) -> str:
-    """Entries [start, end) of a log, as a finding names them."""
-    return f"{origin} entry {start}" if end == start + 1 else f"{origin} entries {start} to {end - 1}"

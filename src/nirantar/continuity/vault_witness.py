@@ -1,16 +1,19 @@
-"""A vault as a witness: how long a node's log was, and with which entries, according to what it holds."""
+"""A vault as a witness: how long a node's log was, and with which entries, according to what it holds.
+
+The names of objects are believed by nobody who may be harmed by it: the segment that reaches furthest must prove itself
+by the node's signature, so that whoever can add to a vault cannot make a node believe that its log was longer.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from nirantar.errors import NotFound, ProofInvalid, SegmentDamaged
-from nirantar.limits import SEGMENT_HEADER_BYTES_MAX
-from nirantar.tlog.checkpoint import open_checkpoint
+from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
 from nirantar.tlog.note import Verifier
-from nirantar.vault.keys import SegmentKey, parse, segments_prefix
+from nirantar.vault.keys import LEVELS, SegmentKey, parse, segments_from, segments_prefix
 from nirantar.vault.port import Vault
-from nirantar.vault.segments import read_header
+from nirantar.vault.segments import header_bytes_max, prove_header, read_header
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,34 +25,86 @@ class VaultWitness:
 
     def largest_size(self, origin: str) -> int:
         """Entries of `origin` that the vault holds without a gap."""
-        return covered(self.vault, origin.rpartition("/")[2])
+        newest = self._newest(origin)
+        return 0 if newest is None else newest.key.end
 
     def newest_head(self, origin: str) -> tuple[int, bytes] | None:
-        """Tree size and root of the checkpoint that the node signed into the newest segment; None where that cannot be
-        read or verified, which is verification's to find."""
-        newest = newest_segment(self.vault, origin.rpartition("/")[2])
-        if newest is None:
-            return None
-        try:
-            header = read_header(self.vault.get(str(newest), 0, SEGMENT_HEADER_BYTES_MAX), key=str(newest))
-            checkpoint = open_checkpoint(header.checkpoint.encode(), self.verifier)
-        except (SegmentDamaged, ProofInvalid, NotFound):
-            return None
-        return checkpoint.tree_size, checkpoint.root_hash
+        """Tree size and root of the checkpoint that the node signed into the newest segment; None where there is
+        none."""
+        newest = self._newest(origin)
+        return None if newest is None else (newest.checkpoint.tree_size, newest.checkpoint.root_hash)
+
+    def _newest(self, origin: str) -> Newest | None:
+        if origin != self.verifier.name:
+            raise ValueError(f"asked about {origin}, but it verifies {self.verifier.name}")
+        return newest_segment(self.vault, self.verifier)
 
 
-def covered(vault: Vault, node: str) -> int:
-    """How many entries of a node's log a vault holds without a gap, by the keys of its segments."""
-    newest = newest_segment(vault, node)
-    return 0 if newest is None else newest.end
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The segment that reaches furthest, and the checkpoint in it, which the node signed."""
+
+    key: SegmentKey
+    checkpoint: Checkpoint
 
 
-def newest_segment(vault: Vault, node: str) -> SegmentKey | None:
-    """The segment that reaches furthest without a gap before it; None where there is none."""
-    newest: SegmentKey | None = None
-    for key in vault.list(segments_prefix(node)):
-        segment = parse(key)
-        size = 0 if newest is None else newest.end
-        if isinstance(segment, SegmentKey) and segment.first <= size < segment.end:
-            newest = segment
+def covered(vault: Vault, verifier: Verifier) -> int:
+    """How many entries of the log that `verifier` verifies a vault holds without a gap."""
+    newest = newest_segment(vault, verifier)
+    return 0 if newest is None else newest.key.end
+
+
+def newest_segment(vault: Vault, verifier: Verifier) -> Newest | None:
+    """The segment that reaches furthest without a gap before it; None where there is none.
+
+    At each level the last of the chain proves itself; those before it are believed by their names, since the true ones
+    are there, too. That costs a list and a part of an object a level.
+    """
+    newest: Newest | None = None
+    for level in reversed(LEVELS):
+        newest = chain(vault, verifier, level, 0 if newest is None else newest.key.end).newest or newest
     return newest
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """A level's segments that follow one another, and the last of them, which proves itself."""
+
+    keys: tuple[SegmentKey, ...]
+    newest: Newest | None
+
+
+def chain(vault: Vault, verifier: Verifier, level: str, start: int) -> Chain:
+    """The segments of a level that hold the log from entry `start` on without a gap."""
+    node = verifier.name.rpartition("/")[2]
+    listed = vault.list(segments_prefix(node, level=level), after=segments_from(node, start, level=level))
+    keys = sorted(key for key in map(parse, listed) if isinstance(key, SegmentKey))
+    while True:
+        linked: list[SegmentKey] = []
+        size = start
+        for key in keys:
+            if key.first > size:
+                break
+            if key.end > size:
+                linked.append(key)
+                size = key.end
+        if not linked:
+            return Chain((), None)
+        checkpoint = _proven(vault, verifier, linked[-1])
+        if checkpoint is not None:
+            return Chain(tuple(linked), Newest(linked[-1], checkpoint))
+        keys.remove(linked[-1])
+
+
+def _proven(vault: Vault, verifier: Verifier, key: SegmentKey) -> Checkpoint | None:
+    """The checkpoint of a segment that proves itself; None for any other object. The first format's proves no more than
+    that there was a log of its size, so it must not reach beyond the segment."""
+    text = str(key)
+    try:
+        header = read_header(vault.get(text, 0, header_bytes_max(key.count)), key=text)
+        if header.proves_itself:
+            return prove_header(header, verifier, key=text)[0]
+        checkpoint = open_checkpoint(header.checkpoint.encode(), verifier)
+    except (SegmentDamaged, ProofInvalid, NotFound):
+        return None
+    return checkpoint if checkpoint.tree_size == key.end else None

@@ -18,8 +18,8 @@ class PageSource(Protocol):
         """Pages of the image."""
 
     def frame_of(self, page: int) -> tuple[int, ...]:
-        """The pages, ascending, that come together with `page`, itself included: the frames are a partition of all pages.
-        Raises a NirantarError where that cannot be learnt now."""
+        """The pages, ascending, that come together with `page`, itself included: frames are a partition of all pages. Raises
+        a NirantarError where that cannot be learnt now."""
 
     def fetch(self, page: int) -> Mapping[int, bytes]:
         """Every page of `page`'s frame with its bytes. Raises a NirantarError when it cannot be had, or is not what was

@@ -5,7 +5,7 @@ It reports what it finds and goes on; it changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from nirantar.errors import Damaged, EntryDamaged, Finding, ProofInvalid
@@ -50,10 +50,22 @@ def _check(
     # Read first, so that a node that goes on writing is not found to have entries that nothing covers yet.
     size, notes = reader.signed(origin)
     signed = _signed(reader, notes, check)
-    frontier = Frontier()
+    frontier, gaps, unknown = Frontier(), reader.gaps(origin), list[range]()
     for entry_index, data, stored in reader.entries(origin, 0, size):
         if entry_index != check.entries:
             _find(check, check.entries, f"entries up to {entry_index - 1} are not in the journal")
+            return
+        if not data and not stored:
+            if not unknown or unknown[-1].stop != entry_index:
+                unknown.append(range(entry_index, entry_index))
+            unknown[-1] = range(unknown[-1].start, entry_index + 1)
+            check.entries += 1
+            if check.entries in gaps:
+                frontier = gaps[check.entries]
+                _compare_signed(check, frontier, signed)
+            continue
+        if frontier.size != entry_index:
+            _find(check, entry_index - 1, "neither its leaf hash is in the journal nor the tree behind it")
             return
         leaf = leaf_hash(data) if data else stored
         if leaf != stored:
@@ -66,8 +78,7 @@ def _check(
             _find(check, entry_index, "its bytes were lost before recovery; only its leaf hash is known")
         frontier.append(leaf)
         check.entries += 1
-        if check.entries in signed:
-            _compare(check, frontier, signed.pop(check.entries))
+        _compare_signed(check, frontier, signed)
         if check.entries % _TILE_WIDTH == 0:
             progress(check.entries)
     for tree_size in sorted(signed):
@@ -80,7 +91,11 @@ def _check(
         check.findings.append(Finding(
             f"{origin} entries {check.proven} to {check.entries - 1}", "no signed checkpoint covers them", "unproven",
         ))
-    check.findings += _check_tiles(reader, origin, size)
+    check.findings += (
+        Finding(f"{origin} entries {lost.start} to {lost.stop - 1}", "nothing of them was left before recovery", "lost")
+        for lost in unknown
+    )
+    check.findings += _check_tiles(reader, origin, size, unknown)
 
 
 def _signed(reader: JournalReader, notes: list[tuple[int, bytes]], check: LogCheck) -> dict[int, Checkpoint]:
@@ -97,6 +112,11 @@ def _signed(reader: JournalReader, notes: list[tuple[int, bytes]], check: LogChe
             check.findings.append(Finding(f"{check.origin} checkpoint of size {tree_size}", what))
         signed[checkpoint.tree_size] = checkpoint
     return signed
+
+
+def _compare_signed(check: LogCheck, frontier: Frontier, signed: dict[int, Checkpoint]) -> None:
+    if check.entries in signed:
+        _compare(check, frontier, signed.pop(check.entries))
 
 
 def _compare(check: LogCheck, frontier: Frontier, checkpoint: Checkpoint) -> None:
@@ -126,11 +146,14 @@ def _check_readable(check: LogCheck, attachments: Attachments, entry_index: int,
         _find(check, entry_index, "it says that it belongs to another log")
 
 
-def _check_tiles(reader: JournalReader, origin: str, size: int) -> Iterator[Finding]:
-    """The kept tile hashes, against the leaf hashes that were just checked."""
+def _check_tiles(reader: JournalReader, origin: str, size: int, unknown: Sequence[range]) -> Iterator[Finding]:
+    """The kept tile hashes, against the leaf hashes that were just checked; not those over unknown ones."""
     level_size, level = size // _TILE_WIDTH, 1
     while level_size:
         for slot in range(level_size):
+            start, stop = slot * _TILE_WIDTH**level, (slot + 1) * _TILE_WIDTH**level
+            if any(lost.start < stop and start < lost.stop for lost in unknown):
+                continue
             if not reader.slot_is_right(origin, level, slot):
                 yield Finding(f"{origin} tile hash {level}/{slot}", "it is not the root over the tile below it")
         level_size, level = level_size // _TILE_WIDTH, level + 1

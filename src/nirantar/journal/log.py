@@ -20,12 +20,16 @@ from nirantar.host.port import Host
 from nirantar.host.pragmas import set_pragma
 from nirantar.host.write_ahead_log import WriteAheadLog
 from nirantar.tlog.checkpoint import Checkpoint
-from nirantar.tlog.merkle import Frontier, leaf_hash, root
+from nirantar.tlog.compact_range import subtrees
+from nirantar.tlog.merkle import HASH_BYTES, Frontier, leaf_hash, root
 from nirantar.tlog.note import Signer, Verifier
+from nirantar.tlog.tiles import TILE_HEIGHT, TILE_WIDTH
 
 JOURNAL_FILE: Final = "journal.db"
 FORMAT: Final = 1
 SYNCHRONOUS_FULL: Final = 2
+GAP_LEVEL: Final = -1
+"""The level under which `slot` keeps, at a size, the tree's frontier there: the leaf hashes before it were lost."""
 ORIGIN_BITS: Final = 40
 """An entry's row id is its log's key shifted by this many bits, plus its index: a log holds up to 2**40 entries."""
 
@@ -67,12 +71,14 @@ class Appended:
 
 @dataclass(slots=True)
 class _Log:
-    """One log as the writer holds it: `frontier` covers what is in the open transaction."""
+    """One log as the writer holds it: `frontier` covers what is in the open transaction; `gap` is the tree's frontier
+    behind the last entries whose leaf hashes were lost, empty where none were."""
 
     key: int
     origin: str
     verifier: Verifier
     frontier: Frontier
+    gap: Frontier
     signed_at_us: int
 
     @property
@@ -125,7 +131,7 @@ class JournalWriter:
         """Begin to hold a log. `vkey` must come from the signed roster."""
         verifier = Verifier.parse(vkey)
         self._execute("INSERT INTO log (origin, vkey) VALUES (?, ?)", (origin, vkey))
-        self._logs[origin] = _Log(self._connection.last_insert_rowid(), origin, verifier, Frontier(), 0)
+        self._logs[origin] = _Log(self._connection.last_insert_rowid(), origin, verifier, Frontier(), Frontier(), 0)
 
     def begin(self) -> None:
         """Open the transaction of one commit batch."""
@@ -153,7 +159,7 @@ class JournalWriter:
         self._execute("INSERT INTO entry (row, leaf_hash, data) VALUES (?, ?, ?)",
                       (log.key << ORIGIN_BITS | index, leaf, data))
         log.frontier.append(leaf)
-        if log.size % 256 == 0:
+        if log.size % TILE_WIDTH == 0:
             self._fill_slots(log)
         return Appended(log.origin, index, leaf)
 
@@ -163,8 +169,19 @@ class JournalWriter:
         self._execute("INSERT INTO entry (row, leaf_hash, data) VALUES (?, ?, x'')",
                       (log.key << ORIGIN_BITS | log.size, leaf))
         log.frontier.append(leaf)
-        if log.size % 256 == 0:
+        if log.size % TILE_WIDTH == 0:
             self._fill_slots(log)
+
+    def append_gap(self, frontier: Frontier, origin: str) -> None:
+        """Keep the places of another log's entries up to `frontier`, which is proven: of those entries themselves not
+        even leaf hashes are known."""
+        log = self._logs[origin]
+        places = [(log.key << ORIGIN_BITS | index,) for index in range(log.size, frontier.size)]
+        with translated():
+            self._connection.executemany("INSERT INTO entry (row, leaf_hash, data) VALUES (?, x'', x'')", places)
+        self._execute("INSERT INTO slot VALUES (?, ?, ?, ?)",
+                      (log.key, GAP_LEVEL, frontier.size, b"".join(frontier.hashes)))
+        log.frontier, log.gap = frontier.copy(), frontier.copy()
 
     def root_hash(self, origin: str) -> bytes:
         """The root of a log's tree, the open transaction included."""
@@ -234,43 +251,44 @@ class JournalWriter:
         self._execute("COMMIT")
 
     def _fill_slots(self, log: _Log) -> None:
-        """Keep the hash of every tile that this append completed, level by level upwards."""
+        """Keep the hash of every tile that this append completed and that is known, level by level upwards."""
         size, level = log.size, 0
-        while size % 256 == 0:
-            slot = size // 256 - 1
-            if level == 0:
-                first = log.key << ORIGIN_BITS | slot * 256
-                rows = self._connection.execute("SELECT leaf_hash FROM entry WHERE row >= ? AND row < ? ORDER BY row",
-                                                (first, first + 256))
-            else:
-                rows = self._connection.execute(
-                    "SELECT hash FROM slot WHERE log_key = ? AND level = ? AND slot >= ? AND slot < ? ORDER BY slot",
-                    (log.key, level, slot * 256, slot * 256 + 256))
-            self._execute("INSERT INTO slot VALUES (?, ?, ?, ?)",
-                          (log.key, level + 1, slot, root([blob(row[0]) for row in rows])))
-            size, level = size // 256, level + 1
+        while size % TILE_WIDTH == 0:
+            tile = size // TILE_WIDTH - 1
+            hash_ = self._tile_root(log, level, tile)
+            if hash_ is not None:
+                self._execute("INSERT INTO slot VALUES (?, ?, ?, ?)", (log.key, level + 1, tile, hash_))
+            size, level = size // TILE_WIDTH, level + 1
+
+    def _tile_root(self, log: _Log, level: int, tile: int) -> bytes | None:
+        """The root over a full tile: by its hashes, or where a gap ends in it, by the frontier there; None where a gap
+        goes on past its end."""
+        hashes = self._slot_hashes(log.key, level, tile * TILE_WIDTH, TILE_WIDTH)
+        if len(hashes) == TILE_WIDTH and all(hashes):
+            return root(hashes)
+        behind, inside = divmod(log.gap.size, TILE_WIDTH)
+        if level or not inside or behind != tile:
+            return None
+        part = Frontier.from_hashes(inside, log.gap.hashes[-inside.bit_count() :])
+        part.extend(hashes[inside:])
+        return part.root()
 
     def _load(self, key: int, origin: str, verifier: Verifier) -> _Log:
-        """Build the frontier from the kept tile hashes and the entries after the last full tile."""
+        """Build the frontier from the kept tile hashes and the entries after the last full tile, or after a gap."""
         low = key << ORIGIN_BITS
         top = self._connection.execute("SELECT max(row) FROM entry WHERE row >= ? AND row < ?",
                                        (low, low + (1 << ORIGIN_BITS))).get
         size = 0 if top is None else top - low + 1
-        frontier = Frontier()
-        level = 0
-        while size >> 8 * (level + 1):
-            level += 1
-        start = 0
-        while level >= 0:
-            count = (size >> 8 * level) - (start >> 8 * level)
-            for hash_ in self._slot_hashes(key, level, start >> 8 * level, count):
-                frontier.append_subtree(hash_, 8 * level)
-            start += count << 8 * level
-            level -= 1
-        if frontier.size != size:
-            raise Damaged(f"The journal of {origin} has {size} entries but hashes for {frontier.size}: run fsck.")
+        gap = newest_gap(self._connection, key)
+        frontier = gap.copy()
+        for level, index in subtrees(gap.size, max(size, gap.size)):
+            tile_level, above = divmod(level, TILE_HEIGHT)
+            hashes = self._slot_hashes(key, tile_level, index << above, 1 << above)
+            if len(hashes) != 1 << above:
+                raise Damaged(f"The journal of {origin} has {size} entries but hashes for {frontier.size}: run fsck.")
+            frontier.append_subtree(root(hashes), level)
         signed = self._connection.execute("SELECT max(signed_at_us) FROM checkpoint WHERE log_key = ?", (key,)).get
-        return _Log(key, origin, verifier, frontier, signed or 0)
+        return _Log(key, origin, verifier, frontier, gap, signed or 0)
 
     def _slot_hashes(self, key: int, level: int, first: int, count: int) -> list[bytes]:
         if level == 0:
@@ -290,6 +308,21 @@ class JournalWriter:
             self._logs = {
                 str(name): self._load(int(str(key)), str(name), Verifier.parse(str(vkey))) for key, name, vkey in rows
             }
+
+
+def newest_gap(connection: apsw.Connection, key: int) -> Frontier:
+    """The tree's frontier behind the last entries whose leaf hashes were lost; the empty one where none were."""
+    found = connection.execute(
+        "SELECT slot, hash FROM slot WHERE log_key = ? AND level = ? ORDER BY slot DESC LIMIT 1", (key, GAP_LEVEL)
+    ).fetchall()
+    return gap_frontier(*found[0]) if found else Frontier()
+
+
+def gap_frontier(size: apsw.SQLiteValue, hashes: apsw.SQLiteValue) -> Frontier:
+    """A kept frontier, from its row. Raises Damaged where it is none."""
+    joined = blob(hashes)
+    places = range(0, len(joined), HASH_BYTES)
+    return Frontier.from_hashes(int(str(size)), [joined[place : place + HASH_BYTES] for place in places])
 
 
 def open_for_writing(host: Host, path: Path, *, create: bool = True) -> apsw.Connection:

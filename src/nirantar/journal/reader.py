@@ -12,9 +12,10 @@ import apsw
 
 from nirantar.errors import Damaged, EntryDamaged, NotFound, ProofInvalid
 from nirantar.host.port import Host
-from nirantar.journal.log import ORIGIN_BITS, blob, check_schema, translated
+from nirantar.journal.log import GAP_LEVEL, ORIGIN_BITS, blob, check_schema, gap_frontier, translated
 from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
-from nirantar.tlog.merkle import leaf_hash, range_root, root
+from nirantar.tlog.compact_range import RangeProof, range_proof
+from nirantar.tlog.merkle import Frontier, leaf_hash, range_root, root
 from nirantar.tlog.note import Verifier
 from nirantar.tlog.tiles import TileHashReader
 
@@ -103,14 +104,35 @@ class JournalReader:
                 origin, level, tile * 256, tile * 256 + width,
             )
             hashes = [blob(row[0]) for row in rows]
-        if len(hashes) != width:
+        if len(hashes) != width or not all(hashes):
             raise NotFound(f"{origin} holds no tile {level}/{tile} of width {width}.")
         return b"".join(hashes)
+
+    def gaps(self, origin: str) -> dict[int, Frontier]:
+        """Where leaf hashes of a log were lost before a recovery: the tree's frontier behind each such stretch, by its
+        size. Entries in them have an empty leaf hash."""
+        rows = self._rows(
+            "SELECT slot, hash FROM slot JOIN log USING (log_key) WHERE origin = ? AND level = ? ORDER BY slot",
+            origin, GAP_LEVEL,
+        )
+        return {frontier.size: frontier for frontier in (gap_frontier(size, hashes) for size, hashes in rows)}
+
+    def plain_bytes(self, origin: str, start: int, stop: int) -> int:
+        """How many bytes entries [start, stop) are as lines; only their lengths are read."""
+        low = self._low(origin)
+        rows = [] if low is None else self._rows(
+            "SELECT total(length(data) + 1) FROM entry WHERE row >= ? AND row < ?", low + start, low + stop
+        )
+        return int(rows[0][0]) if rows else 0
 
     def root(self, origin: str, tree_size: int) -> bytes:
         """The root over the first `tree_size` entries, by the kept hashes. Raises NotFound when the log is shorter."""
         tiles = TileHashReader(tree_size, partial(self.tile, origin))
         return range_root(0, tree_size, tiles)
+
+    def range_proof(self, origin: str, first: int, stop: int, tree_size: int) -> RangeProof:
+        """What proves entries [first, stop) under the root at `tree_size`. Raises NotFound when the log is shorter."""
+        return range_proof(first, stop, tree_size, TileHashReader(tree_size, partial(self.tile, origin)))
 
     def slot_is_right(self, origin: str, level: int, slot: int) -> bool:
         """Whether a kept tile hash is the root over the tile below it."""

@@ -3,15 +3,16 @@
     hospital.json                                   the founding document: name, slug, age recipients, authority key
     roster/<serial, 8 digits>.note                  which nodes exist and what they may write, signed, in order
     <node>/live/<first, 12 digits>-<count>.segment  entries `first` .. `first + count - 1`, sealed within a second
+    <node>/minute/..., hour, day, month             the same entries again, merged: each level from the one before it
     <node>/tile/<L>/<N>                             a full hash tile of the node's log (C2SP tlog-tiles paths)
     <node>/attachment/<SHA-256 of the ciphertext>   a scan or document, encrypted
     <node>/snapshot/<serial, 8 digits>.manifest     what a snapshot of the node's view consists of, signed
     <node>/map/<SHA-256 of the object>              where a stretch of the view's pages lies
     <node>/pack/<serial, 8 digits>-<32 hex>         encrypted pages of the view
 
-`live` is the first level of merging; `minute`, `hour` and `day` will stand in its place for merged segments. Keys of
-one level sort by first index. Two segments of a level may overlap: a node that died between storing a segment and
-noting it seals from the same entry again, so a reader takes the longest that fits and needs no rule for ties.
+Keys of one level sort by first index. Two segments of a level may overlap: a node that died between storing a segment
+and noting it seals from the same entry again, so a reader takes the longest that fits and needs no rule for ties. A
+merged segment begins and ends where segments of the level below it do.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from nirantar.errors import InvalidInput
 from nirantar.limits import NODE_NAME_CHARS_MAX, VAULT_KEY_CHARS_MAX, VAULT_KEY_PART_CHARS_MAX
 
 HOSPITAL_KEY: Final = "hospital.json"
-LEVELS: Final = ("live", "minute", "hour", "day")
+LEVELS: Final = ("live", "minute", "hour", "day", "month")
+"""From what is sealed within a second to what is kept for good; each is merged from the one before it."""
 NODE_NAMES_RESERVED: Final = frozenset({"roster"})
 """Node names that would mix with the vault's own directories."""
 

@@ -6,45 +6,95 @@
 
 so that, without any program of ours, `tail -n +3 FILE | age -d -i IDENTITY | zstd -dc` prints the entries.
 
-The header's leaf hashes are RFC 6962's, SHA-256(0x00 || entry). Whether they are the log's is for whoever checks them
-against a signed checkpoint; here a segment is only made to agree with itself and with its key. The checkpoint's
-signature is not looked at.
+A segment proves itself: its header carries the hashes of the log before and after it, so that with its leaf hashes
+(RFC 6962's, SHA-256(0x00 || entry)) they give the root that the node signed. `prove_header` checks that; whoever can
+add objects to a vault, but has not the node's key, cannot make one that passes. Version 1 had no such hashes: its leaf
+hashes are the log's only if everything before them is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
-from typing import Final
+from typing import Final, Never
 
 import msgspec
 import zstandard
 
-from nirantar.errors import Damaged, EntryDamaged, LimitExceeded, SegmentDamaged
+from nirantar.errors import Damaged, EntryDamaged, LimitExceeded, ProofInvalid, SegmentDamaged
 from nirantar.limits import (
     ENTRY_BYTES_MAX,
     SEGMENT_ENTRIES_MAX,
     SEGMENT_HEADER_BYTES_MAX,
+    SEGMENT_MERGED_ENTRIES_MAX,
+    SEGMENT_MERGED_PLAIN_BYTES_MAX,
     SEGMENT_OPENED_BYTES_MAX,
     SEGMENT_PLAIN_BYTES_MAX,
     SEGMENT_ZSTD_WINDOW_BYTES_MAX,
+    TREE_SIZE_MAX,
 )
+from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
+from nirantar.tlog.compact_range import RangeProof, hashes_in, verify_range
+from nirantar.tlog.merkle import HASH_BYTES, Frontier
+from nirantar.tlog.note import Verifier
 from nirantar.vault.encryption import decrypt, encrypt
 from nirantar.vault.keys import SegmentKey, parse
 
-SEGMENT_VERSION: Final = 1
+SEGMENT_VERSION: Final = 2
 ZSTD_LEVEL: Final = 3
-HASH_BYTES: Final = 32
+ZSTD_LEVEL_MERGED: Final = 9
 
 _HEADER_END: Final = b"\n\n"
+_CHUNK_BYTES: Final = 1024 * 1024
+_HEADER_BYTES_BESIDE_LEAVES_MAX: Final = 128 * 1024
+_BASE64_BYTES_A_LEAF: Final = 43
 
 
 class SegmentHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What a segment says of itself in clear; its fields in this order are the header's JSON.
 
-    `leaf_hashes` is 32 bytes an entry, end to end (base64 in the JSON). `checkpoint` is a signed note of the log whose
-    first line is `origin` and whose tree covers the segment.
+    `leaf_hashes` is 32 bytes an entry, end to end (base64 in the JSON). `left_hashes` and `right_hashes` are those of
+    the compact ranges [0, first_index) and [first_index + count, tree size of the checkpoint), see tlog.compact_range;
+    both are empty where `v` is 1. `checkpoint` is a signed note of the log whose first line is `origin` and whose tree
+    covers the segment.
     """
+
+    v: int
+    origin: str
+    first_index: int
+    count: int
+    left_hashes: bytes
+    leaf_hashes: bytes
+    right_hashes: bytes
+    ciphertext_sha256: str
+    checkpoint: str
+
+    @property
+    def end(self) -> int:
+        """The index after its last entry."""
+        return self.first_index + self.count
+
+    @property
+    def proves_itself(self) -> bool:
+        """Whether it carries what `prove_header` needs."""
+        return self.v >= SEGMENT_VERSION
+
+    def left_frontier(self) -> Frontier:
+        """The log's frontier before its first entry."""
+        return Frontier.from_hashes(self.first_index, _hashes(self.left_hashes))
+
+    def leaves(self, start: int, stop: int) -> list[bytes]:
+        """The leaf hashes of its entries in [start, stop), by entry index."""
+        first, last = max(0, start - self.first_index), max(0, stop - self.first_index)
+        return _hashes(self.leaf_hashes[first * HASH_BYTES : last * HASH_BYTES])
+
+    def leaf_hash(self, position: int) -> bytes:
+        """The hash of entry `first_index + position`."""
+        return self.leaf_hashes[position * HASH_BYTES : (position + 1) * HASH_BYTES]
+
+
+class _HeaderVersion1(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The header as the first format had it."""
 
     v: int
     origin: str
@@ -54,13 +104,23 @@ class SegmentHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ciphertext_sha256: str
     checkpoint: str
 
-    def leaf_hash(self, position: int) -> bytes:
-        """The hash of entry `first_index + position`."""
-        return self.leaf_hashes[position * HASH_BYTES : (position + 1) * HASH_BYTES]
+
+class _Version(msgspec.Struct):
+    """What is read first, to know how to read the rest."""
+
+    v: int
 
 
+_Header = SegmentHeader | _HeaderVersion1
 _encoder: Final = msgspec.json.Encoder()
+_version_decoder: Final = msgspec.json.Decoder(_Version)
 _decoder: Final = msgspec.json.Decoder(SegmentHeader)
+_decoder_of_version_1: Final = msgspec.json.Decoder(_HeaderVersion1)
+
+
+def header_bytes_max(count: int) -> int:
+    """How much of an object with `count` entries surely holds its header."""
+    return min(count * _BASE64_BYTES_A_LEAF + _HEADER_BYTES_BESIDE_LEAVES_MAX, SEGMENT_HEADER_BYTES_MAX)
 
 
 def entries_that_fit(entry_sizes: Iterable[int]) -> int:
@@ -83,32 +143,75 @@ def encode_segment(
     first_index: int,
     entries: Sequence[bytes],
     leaf_hashes: Sequence[bytes],
+    *,
+    proof: RangeProof,
     checkpoint_note: str,
     recipients: Sequence[str],
 ) -> bytes:
     """The bytes of a segment for `entries`, which begin at `first_index` of the log `origin`.
 
-    `recipients` are age recipients. Raises EntryDamaged for an entry that differs from its leaf hash or cannot be a
-    line, LimitExceeded for more than `entries_that_fit`, ConfigInvalid for a bad recipient.
+    `proof` leads from them to the checkpoint's root; `recipients` are age recipients. Raises EntryDamaged for an entry
+    that differs from its leaf hash or cannot be a line, LimitExceeded for more than `entries_that_fit`, ConfigInvalid
+    for a bad recipient.
     """
     if not entries or len(entries) != len(leaf_hashes):
         raise ValueError("a segment has at least one entry and one leaf hash for each")
     if entries_that_fit(map(len, entries)) != len(entries):
         raise LimitExceeded("These entries are too many for one segment (SEGMENT_PLAIN_BYTES_MAX, SEGMENT_ENTRIES_MAX)")
-    for position, (entry, leaf_hash) in enumerate(zip(entries, leaf_hashes, strict=True)):
-        _check_entry(origin, first_index + position, entry, leaf_hash)
-    lines = b"".join(entry + b"\n" for entry in entries)
-    ciphertext = encrypt(zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(lines), recipients)
-    header = SegmentHeader(
-        v=SEGMENT_VERSION,
-        origin=origin,
-        first_index=first_index,
-        count=len(entries),
-        leaf_hashes=b"".join(leaf_hashes),
-        ciphertext_sha256=sha256(ciphertext).hexdigest(),
-        checkpoint=checkpoint_note,
-    )
-    return _encoder.encode(header) + _HEADER_END + ciphertext
+    writer = SegmentWriter(origin, first_index)
+    for entry, leaf_hash in zip(entries, leaf_hashes, strict=True):
+        writer.add(entry, leaf_hash)
+    return writer.finish(proof=proof, checkpoint_note=checkpoint_note, recipients=recipients)
+
+
+class SegmentWriter:
+    """A segment as it grows, an entry after another, in the memory of what is compressed and not of what is plain."""
+
+    def __init__(self, origin: str, first_index: int, *, merged: bool = False) -> None:
+        """Begin at `first_index` of the log `origin`; `merged` ones are larger and compressed harder."""
+        self._origin = origin
+        self._first_index = first_index
+        self._entries_max = SEGMENT_MERGED_ENTRIES_MAX if merged else SEGMENT_ENTRIES_MAX
+        self._plain_bytes_max = SEGMENT_MERGED_PLAIN_BYTES_MAX if merged else SEGMENT_PLAIN_BYTES_MAX
+        self._compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL_MERGED if merged else ZSTD_LEVEL).compressobj()
+        self._compressed: list[bytes] = []
+        self._leaf_hashes: list[bytes] = []
+        self._plain_bytes = 0
+
+    @property
+    def end(self) -> int:
+        """The index after the last entry that was added."""
+        return self._first_index + len(self._leaf_hashes)
+
+    def add(self, entry: bytes, leaf_hash: bytes) -> None:
+        """Add the next entry. Raises EntryDamaged where it differs from its leaf hash or cannot be a line, and
+        LimitExceeded where it does not fit."""
+        _check_entry(self._origin, self.end, entry, leaf_hash)
+        self._plain_bytes += len(entry) + 1
+        if self._leaf_hashes and (
+            self._plain_bytes > self._plain_bytes_max or len(self._leaf_hashes) == self._entries_max
+        ):
+            raise LimitExceeded(f"A segment takes {self._entries_max} entries, {self._plain_bytes_max} bytes in all")
+        self._compressed.append(self._compressor.compress(entry + b"\n"))
+        self._leaf_hashes.append(leaf_hash)
+
+    def finish(self, *, proof: RangeProof, checkpoint_note: str, recipients: Sequence[str]) -> bytes:
+        """The bytes of the segment. Raises ConfigInvalid for a bad recipient."""
+        self._compressed.append(self._compressor.flush())
+        ciphertext = encrypt(b"".join(self._compressed), recipients)
+        self._compressed.clear()
+        header = SegmentHeader(
+            v=SEGMENT_VERSION,
+            origin=self._origin,
+            first_index=self._first_index,
+            count=len(self._leaf_hashes),
+            left_hashes=b"".join(proof.left),
+            leaf_hashes=b"".join(self._leaf_hashes),
+            right_hashes=b"".join(proof.right),
+            ciphertext_sha256=sha256(ciphertext).hexdigest(),
+            checkpoint=checkpoint_note,
+        )
+        return _encoder.encode(header) + _HEADER_END + ciphertext
 
 
 def read_header(data: bytes, *, key: str) -> SegmentHeader:
@@ -118,6 +221,23 @@ def read_header(data: bytes, *, key: str) -> SegmentHeader:
     checkpoint agree with each other and with `key`.
     """
     return _read_header(data, key)[0]
+
+
+def prove_header(header: SegmentHeader, verifier: Verifier, *, key: str) -> tuple[Checkpoint, Frontier]:
+    """The node's signature proves these leaf hashes at their place: its checkpoint, and the frontier after the last.
+
+    Raises SegmentDamaged where it does not, and for a header of version 1, which cannot prove itself.
+    """
+    if not header.proves_itself:
+        raise SegmentDamaged(key, "its format is 1, which proves its entries only together with all before them")
+    try:
+        checkpoint = open_checkpoint(header.checkpoint.encode(), verifier)
+        proof = RangeProof(_hashes(header.left_hashes), _hashes(header.right_hashes))
+        leaves = _hashes(header.leaf_hashes)
+        frontier = verify_range(header.first_index, leaves, checkpoint.tree_size, proof, checkpoint.root_hash)
+    except ProofInvalid as reason:
+        raise SegmentDamaged(key, str(reason)) from None
+    return checkpoint, frontier
 
 
 def check_sealed(data: bytes, *, key: str) -> SegmentHeader:
@@ -134,19 +254,28 @@ def open_segment(data: bytes, identities: Sequence[str], *, key: str) -> tuple[S
     Raises SegmentDamaged, EntryDamaged for the entry that differs, IdentityWrong if no identity fits.
     """
     header = check_sealed(data, key=key)
-    ciphertext = data[data.index(_HEADER_END) + len(_HEADER_END) :]
+    return header, list(entries_of(data, header, identities, key=key))
+
+
+def entries_of(data: bytes, header: SegmentHeader, identities: Sequence[str], *, key: str) -> Iterator[bytes]:
+    """The entries of a segment with this header, in order, each equal to its leaf hash, in memory of what is
+    compressed. What is damaged is found when its turn comes: the entries before it are good.
+
+    Raises SegmentDamaged, EntryDamaged for the entry that differs, IdentityWrong if no identity fits.
+    """
+    position = 0
     try:
-        lines = _decompress(decrypt(ciphertext, identities))
+        for entry in _lines(decrypt(data[data.index(_HEADER_END) + len(_HEADER_END) :], identities)):
+            if position < header.count:
+                _check_entry(header.origin, header.first_index + position, entry, header.leaf_hash(position))
+                yield entry
+            position += 1
+    except EntryDamaged:
+        raise
     except Damaged as reason:
         raise SegmentDamaged(key, str(reason)) from None
-    if not lines.endswith(b"\n"):
-        raise SegmentDamaged(key, "its last entry is cut off")
-    entries = lines[:-1].split(b"\n")
-    if len(entries) != header.count:
-        raise SegmentDamaged(key, f"it holds {len(entries)} entries, its header says {header.count}")
-    for position, entry in enumerate(entries):
-        _check_entry(header.origin, header.first_index + position, entry, header.leaf_hash(position))
-    return header, entries
+    if position != header.count:
+        raise SegmentDamaged(key, f"it holds {position} entries, its header says {header.count}")
 
 
 def _read_header(data: bytes, key: str) -> tuple[SegmentHeader, int]:
@@ -154,16 +283,23 @@ def _read_header(data: bytes, key: str) -> tuple[SegmentHeader, int]:
     end = data.find(_HEADER_END, 0, SEGMENT_HEADER_BYTES_MAX)
     if end < 0:
         raise SegmentDamaged(key, "it has no header line followed by an empty line")
+    written = data[:end]
     try:
-        header = _decoder.decode(data[:end])
+        version = _version_decoder.decode(written).v
+        decoder = _decoder_of_version_1 if version == 1 else _decoder
+        header: _Header = decoder.decode(written) if version in (1, SEGMENT_VERSION) else _unknown(key, version)
     except (msgspec.MsgspecError, UnicodeDecodeError) as reason:
         raise SegmentDamaged(key, f"its header is not one: {reason}") from None
-    if header.v != SEGMENT_VERSION:
-        raise SegmentDamaged(key, f"its format is {header.v}; this program reads {SEGMENT_VERSION}")
-    if _encoder.encode(header) != data[:end]:
+    if _encoder.encode(header) != written:
         raise SegmentDamaged(key, "its header is not written in the one way that it may be")
+    if isinstance(header, _HeaderVersion1):
+        header = SegmentHeader(left_hashes=b"", right_hashes=b"", **msgspec.structs.asdict(header))
     _check_header(header, key)
     return header, end + len(_HEADER_END)
+
+
+def _unknown(key: str, version: int) -> Never:
+    raise SegmentDamaged(key, f"its format is {version}; this program reads 1 to {SEGMENT_VERSION}")
 
 
 def _check_header(header: SegmentHeader, key: str) -> None:
@@ -180,8 +316,20 @@ def _check_header(header: SegmentHeader, key: str) -> None:
     tree_size = rest.partition("\n")[0]
     if origin != header.origin:
         raise SegmentDamaged(key, "its checkpoint is of another log")
-    if not (tree_size.isascii() and tree_size.isdigit() and len(tree_size) <= 19 and int(tree_size) >= named.end):
+    if not (
+        tree_size.isascii() and tree_size.isdigit() and len(tree_size) <= 19
+        and named.end <= int(tree_size) <= TREE_SIZE_MAX
+    ):
         raise SegmentDamaged(key, "its checkpoint does not cover it")
+    if header.proves_itself and (
+        len(header.left_hashes) != hashes_in(0, named.first) * HASH_BYTES
+        or len(header.right_hashes) != hashes_in(named.end, int(tree_size)) * HASH_BYTES
+    ):
+        raise SegmentDamaged(key, "its header has not the hashes that lead from its entries to its checkpoint")
+
+
+def _hashes(joined: bytes) -> list[bytes]:
+    return [joined[place : place + HASH_BYTES] for place in range(0, len(joined), HASH_BYTES)]
 
 
 def _check_entry(origin: str, entry_index: int, entry: bytes, leaf_hash: bytes) -> None:
@@ -193,14 +341,23 @@ def _check_entry(origin: str, entry_index: int, entry: bytes, leaf_hash: bytes) 
         raise EntryDamaged(origin, entry_index, "its bytes differ from its leaf hash")
 
 
-def _decompress(compressed: bytes) -> bytes:
-    """Decompress within bounds: a few bytes can say that they are gigabytes."""
+def _lines(compressed: bytes) -> Iterator[bytes]:
+    """Decompress within bounds, line by line: a few bytes can say that they are gigabytes."""
     decompressor = zstandard.ZstdDecompressor(max_window_size=SEGMENT_ZSTD_WINDOW_BYTES_MAX)
+    rest, total = b"", 0
+    with decompressor.stream_reader(compressed) as reader:
+        while chunk := _read(reader):
+            total += len(chunk)
+            if total > SEGMENT_OPENED_BYTES_MAX:
+                raise Damaged(f"it decompresses to more than SEGMENT_OPENED_BYTES_MAX ({SEGMENT_OPENED_BYTES_MAX})")
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from lines
+    if rest or not total:
+        raise Damaged("its last entry is cut off")
+
+
+def _read(reader: zstandard.ZstdDecompressionReader) -> bytes:
     try:
-        with decompressor.stream_reader(compressed) as reader:
-            plain: bytes = reader.read(SEGMENT_OPENED_BYTES_MAX + 1)
+        return reader.read(_CHUNK_BYTES)
     except zstandard.ZstdError as reason:
         raise Damaged(f"what it decrypts to is not zstd: {reason}") from None
-    if len(plain) > SEGMENT_OPENED_BYTES_MAX:
-        raise Damaged(f"it decompresses to more than SEGMENT_OPENED_BYTES_MAX ({SEGMENT_OPENED_BYTES_MAX})")
-    return plain

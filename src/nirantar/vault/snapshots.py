@@ -76,7 +76,7 @@ def open_with_keys(vaults: Sequence[Vault], manifest: Manifest, data_keys: Mappi
 
 
 class SnapshotPages:
-    """A host.page_source.PageSource over vaults. Map chunks are fetched when they are first needed; so many are kept."""
+    """A host.page_source.PageSource over vaults. Map chunks are fetched when first needed; so many are kept."""
 
     def __init__(self, vaults: Sequence[Vault], manifest: Manifest, data_keys: Mapping[int, bytes]) -> None:
         self.manifest = manifest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from hashlib import sha256
 
 import msgspec
@@ -10,13 +11,19 @@ import zstandard
 
 from nirantar.errors import ConfigInvalid, EntryDamaged, IdentityWrong, LimitExceeded, SegmentDamaged
 from nirantar.limits import SEGMENT_ENTRIES_MAX, SEGMENT_OPENED_BYTES_MAX, SEGMENT_PLAIN_BYTES_MAX
+from nirantar.tlog.checkpoint import Checkpoint
+from nirantar.tlog.compact_range import range_hashes, range_proof
+from nirantar.tlog.merkle import MemoryHashReader, leaf_hash, range_root
+from nirantar.tlog.note import Signer
 from nirantar.vault.encryption import decrypt, encrypt, new_identity, recipient_of
 from nirantar.vault.segments import (
     SegmentHeader,
     check_sealed,
     encode_segment,
     entries_that_fit,
+    header_bytes_max,
     open_segment,
+    prove_header,
     read_header,
 )
 
@@ -24,13 +31,16 @@ ORIGIN = "aiims-demo.nirantar/opd-1"
 KEY = "opd-1/live/000000000010-3.segment"
 ENTRIES = [b'{"v":1}', b'{"weight":72.50}', '{"name":"निरन्तर"}'.encode()]
 HASHES = [sha256(b"\x00" + entry).digest() for entry in ENTRIES]
-NOTE = f"{ORIGIN}\n13\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n\n— {ORIGIN} c2lnbmF0dXJl\n"
+SIGNER = Signer(ORIGIN, bytes(32))
+LOG = MemoryHashReader([leaf_hash(bytes([number])) for number in range(10)] + HASHES + [leaf_hash(b"after")])
+PROOF = range_proof(10, 13, 14, LOG)
+NOTE = Checkpoint(ORIGIN, 14, range_root(0, 14, LOG)).sign(SIGNER).decode()
 IDENTITY, RECIPIENT = new_identity()
 
 
 def segment() -> bytes:
     """A good one."""
-    return encode_segment(ORIGIN, 10, ENTRIES, HASHES, NOTE, [RECIPIENT])
+    return encode_segment(ORIGIN, 10, ENTRIES, HASHES, proof=PROOF, checkpoint_note=NOTE, recipients=[RECIPIENT])
 
 
 def with_header(data: bytes, **changes: object) -> bytes:
@@ -52,11 +62,13 @@ def test_entries_come_back_exactly() -> None:
     header, entries = open_segment(segment(), [IDENTITY], key=KEY)
     assert entries == ENTRIES
     assert header == SegmentHeader(
-        v=1,
+        v=2,
         origin=ORIGIN,
         first_index=10,
         count=3,
+        left_hashes=b"".join(PROOF.left),
         leaf_hashes=b"".join(HASHES),
+        right_hashes=b"".join(PROOF.right),
         ciphertext_sha256=header.ciphertext_sha256,
         checkpoint=NOTE,
     )
@@ -66,7 +78,7 @@ def test_entries_come_back_exactly() -> None:
 def test_the_layout_is_a_line_an_empty_line_and_an_age_file() -> None:
     """What `tail -n +3` leaves is an age file; the header is one line of JSON."""
     head, empty, ciphertext = segment().split(b"\n", 2)
-    assert msgspec.json.decode(head)["v"] == 1
+    assert msgspec.json.decode(head)["v"] == 2
     assert empty == b""
     assert ciphertext.startswith(b"age-encryption.org/v1\n")
 
@@ -80,10 +92,41 @@ def test_the_header_can_be_read_from_the_beginning_alone_and_without_an_identity
     assert ENTRIES[0] not in data
 
 
+def test_a_segment_proves_itself() -> None:
+    """With the node's public key alone: the checkpoint that it carries, and the frontier after its last entry."""
+    header = read_header(segment(), key=KEY)
+    checkpoint, frontier = prove_header(header, SIGNER.verifier, key=KEY)
+    assert (checkpoint.tree_size, frontier.size, header.end) == (14, 13, 13)
+    assert frontier.hashes == range_hashes(0, 13, LOG)
+
+
+@pytest.mark.parametrize("field", ["left_hashes", "leaf_hashes", "right_hashes"])
+def test_a_segment_with_other_hashes_proves_nothing(field: str) -> None:
+    """Somebody who can add to the vault but has not the node's key: any hash that differs leads to another root."""
+    fields = msgspec.json.decode(segment().partition(b"\n\n")[0])
+    hashes = bytearray(b64decode(fields[field]))
+    hashes[3] ^= 1
+    header = read_header(with_header(segment(), **{field: b64encode(hashes).decode()}), key=KEY)
+    with pytest.raises(SegmentDamaged, match="do not lead to the root"):
+        prove_header(header, SIGNER.verifier, key=KEY)
+
+
+def test_a_segment_that_another_key_signed_proves_nothing() -> None:
+    """The checkpoint must be the node's own."""
+    with pytest.raises(SegmentDamaged, match="sign"):
+        prove_header(read_header(segment(), key=KEY), Signer(ORIGIN, bytes([1] * 32)).verifier, key=KEY)
+
+
+def test_a_header_is_within_its_bound() -> None:
+    """The bound for a range request holds the header of few and of many entries."""
+    assert segment().index(b"\n\n") <= header_bytes_max(3)
+    assert header_bytes_max(SEGMENT_ENTRIES_MAX) > SEGMENT_ENTRIES_MAX * 32 * 4 // 3
+
+
 def test_each_of_several_recipients_opens_it_alone() -> None:
     """The rehearsal identity opens what the recovery identity opens."""
     other, other_recipient = new_identity()
-    data = encode_segment(ORIGIN, 10, ENTRIES, HASHES, NOTE, [RECIPIENT, other_recipient])
+    data = encode_segment(ORIGIN, 10, ENTRIES, HASHES, proof=PROOF, checkpoint_note=NOTE, recipients=[RECIPIENT, other_recipient])
     for identity in (IDENTITY, other):
         assert open_segment(data, [identity], key=KEY)[1] == ENTRIES
     assert recipient_of(other) == other_recipient
@@ -100,22 +143,27 @@ def test_a_wrong_recipient_is_a_wrong_setting() -> None:
     """Nothing is sealed to a typing error, to an identity by mistake, or to nobody."""
     for recipients in (["age1nonsense"], [IDENTITY], []):
         with pytest.raises(ConfigInvalid) as caught:
-            encode_segment(ORIGIN, 10, ENTRIES, HASHES, NOTE, recipients)
+            encode_segment(ORIGIN, 10, ENTRIES, HASHES, proof=PROOF, checkpoint_note=NOTE, recipients=recipients)
         assert IDENTITY not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"v": 2}, "format is 2"),
+        ({"v": 3}, "format is 3; this program reads 1 to 2"),
+        ({"v": 1}, "unknown field"),
+        ({"left_hashes": ""}, "lead from its entries to its checkpoint"),
+        ({"right_hashes": ""}, "lead from its entries to its checkpoint"),
         ({"origin": "aiims-demo.nirantar/opd-2"}, "is of the log"),
         ({"origin": "other.nirantar/opd-1"}, "checkpoint is of another log"),
         ({"first_index": 11}, "header says entries 11"),
         ({"count": 2}, "header says entries 10, 2"),
         ({"leaf_hashes": "AAAA"}, "one leaf hash"),
         ({"ciphertext_sha256": "00" * 32}, "encrypted part"),
-        ({"checkpoint": NOTE.replace("\n13\n", "\n12\n")}, "does not cover"),
-        ({"checkpoint": NOTE.replace("\n13\n", "\n١٣\n")}, "does not cover"),
+        ({"checkpoint": NOTE.replace("\n14\n", "\n12\n")}, "does not cover"),
+        ({"checkpoint": NOTE.replace("\n14\n", "\n١٤\n")}, "does not cover"),
+        ({"checkpoint": NOTE.replace("\n14\n", "\n9223372036854775808\n")}, "does not cover"),
+        ({"checkpoint": NOTE.replace("\n14\n", "\n16\n")}, "lead from its entries to its checkpoint"),
         ({"checkpoint": ""}, "another log"),
         ({"more": 1}, "unknown field"),
         ({"count": -3}, "header says"),
@@ -133,9 +181,9 @@ def test_a_header_has_one_spelling() -> None:
     """A space, another order of fields or a repeated field is refused: two readers cannot read two headers."""
     data = segment()
     for changed in (
-        data.replace(b'"v":1', b'"v": 1', 1),
-        data.replace(b'{"v":1,', b"{", 1).replace(b"\n\n", b',"v":1}\n\n', 1).replace(b'},"v"', b',"v"', 1),
-        data.replace(b'{"v":1,', b'{"v":1,"v":1,', 1),
+        data.replace(b'"v":2', b'"v": 2', 1),
+        data.replace(b'{"v":2,', b"{", 1).replace(b"\n\n", b',"v":2}\n\n', 1).replace(b'},"v"', b',"v"', 1),
+        data.replace(b'{"v":2,', b'{"v":2,"v":2,', 1),
     ):
         with pytest.raises(SegmentDamaged):
             read_header(changed, key=KEY)
@@ -194,7 +242,7 @@ def test_damaged_entries_are_not_sealed() -> None:
     for entry in (b'{"v":2}', b"", b'{"v":\n1}'):
         hashes = HASHES[:1] if entry == b'{"v":2}' else [sha256(b"\x00" + entry).digest()]
         with pytest.raises(EntryDamaged) as caught:
-            encode_segment(ORIGIN, 10, [entry], hashes, NOTE, [RECIPIENT])
+            encode_segment(ORIGIN, 10, [entry], hashes, proof=PROOF, checkpoint_note=NOTE, recipients=[RECIPIENT])
         assert caught.value.entry_index == 10
 
 
@@ -211,7 +259,9 @@ def test_too_many_entries_are_refused() -> None:
     """encode_segment holds its caller to entries_that_fit."""
     count = SEGMENT_ENTRIES_MAX + 1
     with pytest.raises(LimitExceeded, match="SEGMENT_ENTRIES_MAX"):
-        encode_segment(ORIGIN, 10, ENTRIES[:1] * count, HASHES[:1] * count, NOTE, [RECIPIENT])
+        encode_segment(
+            ORIGIN, 10, ENTRIES[:1] * count, HASHES[:1] * count, proof=PROOF, checkpoint_note=NOTE, recipients=[RECIPIENT]
+        )
 
 
 def test_encryption_alone() -> None:
