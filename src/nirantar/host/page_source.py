@@ -18,7 +18,7 @@ class PageSource(Protocol):
         """Pages of the image."""
 
     def frame_of(self, page: int) -> tuple[int, ...]:
-        """The pages, ascending, that come together with `page`, itself included: frames are a partition of all pages. Raises
+        """The pages, ascending, that come together with `page`, itself included: frames partition all pages. Raises
         a NirantarError where that cannot be learnt now."""
 
     def fetch(self, page: int) -> Mapping[int, bytes]:
