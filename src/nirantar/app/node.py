@@ -12,6 +12,7 @@ from nirantar import __version__
 from nirantar.app import configuration
 from nirantar.app.configuration import Configuration
 from nirantar.app.founding import FOUNDING_FILE, GENERATION_FILE, NODE_KEY_FILE, ROSTER_FILE, UHID, publish
+from nirantar.app.recovery_under_way import RecoveryUnderWay, recovery_under_way
 from nirantar.app.vaults import open_vault
 from nirantar.continuity import guard
 from nirantar.continuity.digests import AccessDigests, journalled
@@ -26,7 +27,8 @@ from nirantar.errors import Damaged, EntryDamaged, InvalidInput, NirantarError, 
 from nirantar.fhir import schema
 from nirantar.fold.founding import FoundingDocument
 from nirantar.fold.roster import Roster
-from nirantar.host.port import Host, database_files
+from nirantar.host.database_files import remove_database
+from nirantar.host.port import Host
 from nirantar.interactions.access_log import AccessLog
 from nirantar.interactions.accounts import Accounts
 from nirantar.interactions.attach import Attach
@@ -92,9 +94,14 @@ def read_papers(host: Host, directory: Path) -> Papers:
     return Papers(directory, settings, document, roster, note, signer)
 
 
-def open_view(host: Host, papers: Papers, path: Path) -> SqliteView:
-    """A view of this node's hospital, with the roster's grants; made anew when its file is not usable."""
+def open_view(host: Host, papers: Papers, path: Path, recovery: RecoveryUnderWay | None = None) -> SqliteView:
+    """A view of this node's hospital, with the roster's grants; made anew when its file is not usable. While a
+    `recovery` is under way it comes from that one's file."""
     series = {papers.configuration.uhid_system: UHID}
+    if recovery is not None:
+        view = SqliteView(host, path, number_series=series, lazy=recovery.file)
+        view.use_grants(papers.roster.by_origin())
+        return view
     try:
         view = SqliteView(host, path, number_series=series)
     except Damaged:
@@ -113,24 +120,21 @@ def open_credentials(host: Host, path: Path) -> Credentials:
         return Credentials(host, path)
 
 
-def remove_database(host: Host, path: Path) -> None:
-    """Delete a SQLite database and what SQLite keeps beside it."""
-    for name in database_files(path):
-        if host.files.exists(name):
-            host.files.remove(name)
-
-
 class Node:
     """A node that is open: its directory is locked until `close`."""
 
-    def __init__(self, host: Host, directory: Path, *, progress: Progress = no_progress) -> None:
-        """Open the directory, fold what its view lacks, and be ready to `start`.
+    def __init__(
+        self, host: Host, directory: Path, *, progress: Progress = no_progress, age_identity: str | None = None
+    ) -> None:
+        """Open the directory, fold what its view lacks, and be ready to `start`. With `age_identity` a recovery that is
+        under way brings the old logs back, too.
 
         Raises SetupError and its kin for a directory that cannot be used, EntryDamaged for a journal that cannot be
         read.
         """
         self.host = host
         self.directory = directory
+        self._age_identity = age_identity
         self._stack = ExitStack()
         try:
             self._open(progress)
@@ -150,13 +154,21 @@ class Node:
         shared = self.journal.connection if host.exclusive_databases else None
         self.reader = JournalReader(host, directory / JOURNAL_FILE, shared)
         self._stack.callback(self.reader.close)
-        self.view = open_view(host, self.papers, directory / VIEW_FILE)
+        self.vaults = tuple(open_vault(host, uri) for uri in settings.vaults)
+        self.recovery = recovery_under_way(
+            host, directory, directory / VIEW_FILE, self.papers.roster, self.vaults
+        )
+        if self.recovery is not None:
+            self._stack.callback(self.recovery.close_file)
+            self.reader.expect(self.recovery.expected)
+        self.view = self._open_view()
         self._stack.callback(self._close_view)
         lost = self._lost_entries()
         if lost is None:
             self._bring_view_forward(progress)
-        self.vaults = tuple(open_vault(host, uri) for uri in settings.vaults)
-        self.sequencer = Sequencer(host, self.journal, self.view)
+        self.sequencer = Sequencer(
+            host, self.journal, self.view, after=None if self.recovery is None else self.recovery.newest_clock
+        )
         self.attachments = Attachments(host, directory / ATTACHMENTS_DIRECTORY)
         self.sealer = Sealer(
             host, self.reader, self.attachments, origin, self.vaults, self.papers.document.recipients,
@@ -176,7 +188,8 @@ class Node:
         self.digests = AccessDigests(
             settings.node, self.access_log, transact, next(journalled(self.view, settings.node), None)
         )
-        self.snapshotter = self._snapshotter(transact)
+        # Half a view makes no snapshot.
+        self.snapshotter = self._snapshotter(transact) if self.recovery is None else None
         grant = self.papers.roster.by_origin()[origin]
         credentials = open_credentials(host, directory / CREDENTIALS_FILE)
         self._stack.callback(credentials.close)
@@ -204,9 +217,16 @@ class Node:
         self.digests.start()
         if self.snapshotter is not None and self.papers.configuration.snapshot_seconds:
             self.snapshotter.start()
+        if self.recovery is not None:
+            self.recovery.start(
+                self.view, self.journal, self.reader, self.attachments, between=self.sequencer.between,
+                age_identity=self._age_identity, over=self._recovered, stop_writing=self._stop_writing,
+            )
 
     def close(self) -> None:
         """Finish what waits, seal it, and release the directory: all of it, also where a part fails."""
+        if self.recovery is not None:
+            self.recovery.stop()
         # Ended in the reverse of this order.
         self._stack.callback(self.sealer.stop)
         self._stack.callback(self.sequencer.stop)
@@ -226,6 +246,7 @@ class Node:
             recovered_from=tuple(origin for origin in self.journal.origins() if origin != papers.origin),
             started_at_us=self._started_at_us,
             snapshot=None if self.snapshotter is None else self.snapshotter.status(),
+            recovery=None if self.recovery is None else self.recovery.status(),
         )
 
     def _snapshotter(self, transact: Transact) -> Snapshotter | None:
@@ -262,17 +283,36 @@ class Node:
             "more either, accept the loss with: nirantar verify DIR --heal"
         )
 
+    def _open_view(self) -> SqliteView:
+        return open_view(self.host, self.papers, self.directory / VIEW_FILE, self.recovery)
+
     def _bring_view_forward(self, progress: Progress) -> None:
         """Fold what the view lacks; a view whose file turns out to be damaged is made anew."""
         try:
-            bring_forward(self.reader, self.view, progress=progress)
+            self._fold(progress)
         except EntryDamaged:
             raise
         except Damaged:
             self.view.close()
+            if self.recovery is not None:
+                self.recovery.close_file()
             remove_database(self.host, self.directory / VIEW_FILE)
-            self.view = open_view(self.host, self.papers, self.directory / VIEW_FILE)
+            self.view = self._open_view()
+            self._fold(progress)
+
+    def _fold(self, progress: Progress) -> None:
+        if self.recovery is None:
             bring_forward(self.reader, self.view, progress=progress)
+        else:
+            self.recovery.bring_forward(self.reader, self.view, self.papers.origin, progress)
+
+    def _recovered(self) -> None:
+        """A recovery is over: be an ordinary node from now on."""
+        self.reader.expect({})
+        self.recovery = None
+        self.snapshotter = self._snapshotter(self.doors.transact)
+        if self.snapshotter is not None and self.papers.configuration.snapshot_seconds:
+            self.snapshotter.start()
 
     def _why_closed(self, vault: Vault) -> str | None:
         """Why this node's log is closed, if a newer roster in the vault, signed by the authority, says so."""

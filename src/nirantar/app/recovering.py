@@ -52,7 +52,11 @@ class RecoveredLog:
 
 @dataclass(slots=True)
 class RecoveryReport:
-    """What recovery did and found. `ok` means: everything that the vault ever promised is here and proven."""
+    """What recovery did and found. `ok` means: everything that the vault ever promised is here and proven.
+
+    With a `snapshot` the node serves before everything is here: `seconds_opening` until it could be opened,
+    `tail_entries` are folded on top when it is, and `coming` says what still comes. `ok` then speaks of what was read.
+    """
 
     hospital: str
     node: str
@@ -65,6 +69,10 @@ class RecoveryReport:
     seconds_reading: float
     seconds_folding: float
     ok: bool
+    snapshot: str | None = None
+    seconds_opening: float = 0.0
+    tail_entries: int = 0
+    coming: str = ""
 
 
 def recover(
@@ -84,7 +92,7 @@ def recover(
     document, before = published.document, published.roster
     started_us = host.monotonic_us()
     settings = Configuration(
-        node=node or _new_name(before), vaults=list(vault_uris), durability=durability,
+        node=node or new_name(before), vaults=list(vault_uris), durability=durability,
         uhid_system=f"urn:nirantar:{document.slug}:uhid",
     )
     check(settings)
@@ -94,7 +102,7 @@ def recover(
         readings, stops = _fill_journal(
             host, vaults, identity, directory, before, signer, stop_us=stop_us, progress=reading
         )
-        after = Roster(before.slug, before.serial, tuple(_revoke(each, readings, stops) for each in before.grants))
+        after = Roster(before.slug, before.serial, tuple(revoked(each, readings, stops) for each in before.grants))
         founded = name_node(document, after, identity.authority, settings, signer)
         for vault in vaults:
             publish(vault, document, founded.roster, founded.roster_note)
@@ -109,14 +117,14 @@ def recover(
     done_us = host.monotonic_us()
     findings = [*published.findings, *(finding for each in readings.values() for finding in each.findings)]
     for grant in before.grants:
-        findings += _sealed_after_closing(grant, readings[grant.origin])
+        findings += sealed_after_closing(grant, readings[grant.origin])
     grants = founded.roster.by_origin()
     complete = all(each.proven_size == each.size >= each.promised_size and not each.lost for each in readings.values())
     return RecoveryReport(
         hospital=document.name, node=settings.node, origin=document.origin(settings.node),
         vaults=tuple(vault.location for vault in vaults), at=at,
         logs=[
-            RecoveredLog(origin, each.size, each.proven_size, len(each.lost), _folded(grants[origin]))
+            RecoveredLog(origin, each.size, each.proven_size, len(each.lost), folded_entries(grants[origin]))
             for origin, each in readings.items()
         ],
         resources=resources, findings=findings, seconds_reading=(read_us - started_us) / 1e6,
@@ -132,7 +140,7 @@ def parse_time(text: str) -> int:
         raise SetupError(f"--at {text}: {reason}. For example 2026-11-23T07:00:00+05:30.") from None
 
 
-def _new_name(before: Roster) -> str:
+def new_name(before: Roster) -> str:
     """A name for the recovered node: the oldest node's with -r and the number of the recovery."""
     first = re.sub(r"-r[0-9]+$", "", before.grants[0].node)
     taken = {grant.node for grant in before.grants}
@@ -140,7 +148,7 @@ def _new_name(before: Roster) -> str:
     return next(name for name in names if name not in taken)
 
 
-def _revoke(grant: Grant, readings: Mapping[str, LogReading], stops: Mapping[str, int]) -> Grant:
+def revoked(grant: Grant, readings: Mapping[str, LogReading], stops: Mapping[str, int]) -> Grant:
     """Close a node's log at what its signature proves: its key is presumed stolen, and whoever can add to a vault can
     add a segment. What lies beyond is kept as evidence and named, not folded. A look back in time is for this node
     alone: the next recovery without one shows everything again."""
@@ -150,13 +158,13 @@ def _revoke(grant: Grant, readings: Mapping[str, LogReading], stops: Mapping[str
     return msgspec.structs.replace(grant, last_size=closed, as_of_size=stops.get(grant.origin))
 
 
-def _folded(grant: Grant) -> int:
+def folded_entries(grant: Grant) -> int:
     """How many entries of a log the recovered hospital shows."""
     closed = grant.last_size or 0
     return closed if grant.as_of_size is None else min(closed, grant.as_of_size)
 
 
-def _sealed_after_closing(grant: Grant, reading: LogReading) -> Iterator[Finding]:
+def sealed_after_closing(grant: Grant, reading: LogReading) -> Iterator[Finding]:
     """Entries that a node signed after an earlier recovery had closed its log: its own, or a thief's."""
     if grant.last_size is not None and reading.proven_size > grant.last_size:
         yield Finding(

@@ -16,11 +16,11 @@ import apsw
 import msgspec
 
 from nirantar.errors import Damaged
+from nirantar.host.database_files import BITMAP_SUFFIX, database_files
 from nirantar.host.lazy_pages import PAGE_BYTES, LazyPages
 from nirantar.host.lazy_vfs import LazyVfs
 from nirantar.host.page_presence import BLOCK_BYTES, PagePresence
 from nirantar.host.page_source import PageSource
-from nirantar.host.port import BITMAP_SUFFIX, database_files
 from nirantar.host.real_database import open_database
 from nirantar.host.real_files import RealFiles
 

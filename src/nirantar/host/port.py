@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final, NoReturn, Protocol
+from typing import NoReturn, Protocol
 
 import apsw
 
@@ -90,16 +90,6 @@ class LazyDatabase(Protocol):
 
     def close(self) -> None:
         """Release the files, once every connection is closed."""
-
-
-BITMAP_SUFFIX: Final = "-pages"
-"""What the name of a lazily filled database's bitmap ends in."""
-
-
-def database_files(path: Path) -> tuple[Path, ...]:
-    """A SQLite database and what may lie beside it, in the order in which to remove them: a bitmap says that its
-    database is not whole, so it goes last."""
-    return (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", BITMAP_SUFFIX)))
 
 
 class Host(Protocol):

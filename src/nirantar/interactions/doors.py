@@ -41,6 +41,24 @@ class SnapshotStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class RecoveryStatus:
+    """A recovery that is under way: the `snapshot` that the view came from and its moment, whether the lost node's log
+    names it (`journalled`), how much of the view's pages and of the old logs' entries is here. `needs_identity`: the
+    rest of the entries comes only with the recovery identity. `findings` is what was lost or altered."""
+
+    snapshot: str
+    snapshot_at_us: int
+    journalled: bool
+    pages: int
+    pages_here: int
+    entries: int
+    entries_here: int
+    needs_identity: bool
+    trouble: str | None
+    findings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStatus:
     """What every page and `/health` may say of the node; nothing in it is about a patient."""
 
@@ -55,6 +73,7 @@ class NodeStatus:
     recovered_from: tuple[str, ...]
     started_at_us: int
     snapshot: SnapshotStatus | None = None
+    recovery: RecoveryStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,9 @@ import apsw
 from nirantar import limits
 from nirantar.errors import DiskFull, FsyncFailed, Overloaded, Unavailable
 from nirantar.fold.grants import Grant
+from nirantar.host.database_files import database_files
 from nirantar.host.database_pages import DatabasePages
-from nirantar.host.port import Host, LazyDatabase, database_files
+from nirantar.host.port import Host, LazyDatabase
 from nirantar.host.write_ahead_log import WriteAheadLog
 from nirantar.journal.entry import Entry
 from nirantar.store.disk_errors import translated

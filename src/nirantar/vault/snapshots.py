@@ -55,12 +55,20 @@ def read_manifest(vaults: Sequence[Vault], verifier: Verifier, *, slug: str, nod
 
     `verifier` is the node's key by the roster. Raises SnapshotDamaged, NotFound or VaultUnavailable.
     """
+    return read_manifest_note(vaults, verifier, slug=slug, node=node, serial=serial)[0]
+
+
+def read_manifest_note(
+    vaults: Sequence[Vault], verifier: Verifier, *, slug: str, node: str, serial: int
+) -> tuple[Manifest, bytes]:
+    """The same with the signed note's bytes."""
     key = str(ManifestKey(node, serial))
-    return _Vaults(vaults).first(
-        lambda vault: Manifest.open(
-            vault.get(key, 0, limits.NOTE_BYTES_MAX + 1), verifier, slug=slug, node=node, serial=serial
-        )
-    )
+
+    def read(vault: Vault) -> tuple[Manifest, bytes]:
+        note = vault.get(key, 0, limits.NOTE_BYTES_MAX + 1)
+        return Manifest.open(note, verifier, slug=slug, node=node, serial=serial), note
+
+    return _Vaults(vaults).first(read)
 
 
 def open_snapshot(vaults: Sequence[Vault], manifest: Manifest, identities: Sequence[str]) -> SnapshotPages:
