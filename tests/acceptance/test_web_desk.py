@@ -303,6 +303,17 @@ def test_the_status_page_names_the_vaults_danger_and_the_nodes_log(desk: Desk) -
     assert desk.node.papers.origin in page
 
 
+def test_the_status_page_shows_the_last_snapshot(desk: Desk) -> None:
+    """When it was taken, how large it was, and how many vaults hold it."""
+    assert "none yet" in desk.get("/status").text
+    snapshotter = desk.node.snapshotter
+    assert snapshotter is not None
+    snapshotter.step()
+    page = desk.get("/status").text
+    assert re.search(r"Last snapshot</dt><dd>[^<]*\d\d:\d\d[^<]*, 0\.\d MB, in 1 of 1 vaults</dd>", page)
+    assert "Trouble with snapshots" not in page
+
+
 def test_a_node_without_a_vault_says_so(tmp_path: Path) -> None:
     """No vault: the record and the status page say that the disk is all there is."""
     with open_node(tmp_path, vault=False) as alone:

@@ -140,6 +140,24 @@ def pages_of(moment: FrozenSqliteView) -> list[bytes]:
     return pages
 
 
+def test_the_digest_settles_step_by_step(view: SqliteView) -> None:
+    """Any number of patients at a time: after each step the stored tree is right as far as it goes and the digest is
+    what all rows give; and it is told when so little is left that one more step does it."""
+    log = NodeLog("opd-1")
+    fold(view, log, range(50))
+    left = []
+    while not left or left[-1]:
+        left.append(view.settle_some(20))
+        with view.reader() as state:
+            assert state.view_digest() == state.computed_view_digest()
+            assert list(state.check_rows()) == []
+    assert left == [21, 10, 0]
+    fold(view, log, range(50, 53))
+    with view.reader() as state:
+        digest = state.view_digest()
+    assert (view.settle_some(20), view.settle_digest()) == (0, digest)
+
+
 def test_a_moment_holds_while_others_write(view: SqliteView) -> None:
     """The same pages before and after hundreds of commits and moves of the log, whether the moment found its log moved
     or not; its file read again gives the moment's digest."""
@@ -155,6 +173,33 @@ def test_a_moment_holds_while_others_write(view: SqliteView) -> None:
         assert pages_of(moment) == before
         assert moment.state().view_digest() == digest
         moment.close(kept=True)
+
+
+def test_the_log_is_moved_beside_the_writer(view: SqliteView) -> None:
+    """What gathered while a moment was held: nothing is moved for a short log; afterwards the next moment is right,
+    whether something was written in between or not."""
+    log, number = NodeLog("opd-1"), count()
+    assert view.move_log() is None
+    for written_in_between in (False, True, False):
+        moment = frozen(view)
+        for _ in range(20):
+            fold(view, log, range(each := next(number), each + 1))
+        moment.close(kept=True)
+        assert view.write_ahead_log.frames > view.write_ahead_log.pages_max
+        moved = view.move_log()
+        assert moved is not None
+        assert moved[1] == moved[2] == view.write_ahead_log.frames
+        if written_in_between:
+            fold(view, log, range(each := next(number), each + 1))
+        view.log_moved(moved)
+        next_moment = frozen(view)
+        before, digest = pages_of(next_moment), next_moment.state().view_digest()
+        fold(view, log, range(each := next(number), each + 1))
+        assert pages_of(next_moment) == before
+        assert next_moment.state().view_digest() == digest
+        next_moment.close(kept=True)
+    view.write_ahead_log.move()
+    assert view.write_ahead_log.frames > 0
 
 
 def test_no_changed_page_is_missed(view: SqliteView) -> None:

@@ -11,6 +11,9 @@ import pytest
 from nirantar import limits
 from nirantar.app.health import health_document
 from nirantar.app.node import Node
+from nirantar.app.recovering import recover
+from nirantar.app.vaults import open_vault
+from nirantar.app.verifying import verify_vault
 from nirantar.continuity.snapshotting import SNAPSHOT_TYPE
 from nirantar.interactions.doors import SnapshotStatus
 from nirantar.interactions.operations import create
@@ -108,6 +111,23 @@ def test_a_node_that_only_reads_takes_none(tmp_path: Path, monkeypatch: pytest.M
         serial = status(node).serial
         time.sleep(0.6)
         assert status(node).serial == serial
+
+
+def test_snapshots_are_in_nobodys_way_in_a_vault(tmp_path: Path) -> None:
+    """A vault with snapshots in it verifies and recovers as one without, the records in the log included."""
+    site = without_a_clock(found_site(tmp_path))
+    with opened(site) as node:
+        node.start()
+        for number in range(3):
+            write(node, number)
+            snapshotter_of(node).step()
+    vault = open_vault(site.host, site.vault_uri)
+    report = verify_vault(site.host, [vault], site.identity)
+    assert report.ok, report.findings
+    recovered = recover(site.host, [vault], [site.vault_uri], site.identity, tmp_path / "new")
+    assert recovered.ok, recovered.findings
+    assert recovered.resources["Patient"] == 3
+    assert recovered.resources[SNAPSHOT_TYPE] == 1
 
 
 def test_a_settings_file_without_the_setting_takes_snapshots(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from nirantar.continuity.snapshot_choice import SNAPSHOT_TYPE
 from nirantar.continuity.snapshot_state import LastSnapshot, SnapshotFiles
 from nirantar.continuity.snapshot_storing import SnapshotStore
 from nirantar.continuity.snapshot_taking import Issuer, SnapshotTaker
-from nirantar.errors import FsyncFailed, NirantarError, Overloaded, ReadOnly, Unavailable
+from nirantar.errors import DiskFull, FsyncFailed, NirantarError, Overloaded, ReadOnly, Unavailable
 from nirantar.host.port import Host
 from nirantar.host.times import from_instant
 from nirantar.interactions.authorize import Caller
@@ -226,6 +226,14 @@ class Snapshotter:
         if last is not None:
             self._last = last
             self._store.offer(last)
+        self._shorten_log()
+
+    def _shorten_log(self) -> None:
+        """Settling and a held moment make the log long; moving it would hold the writer up."""
+        with suppress(DiskFull, Overloaded):  # the writer tries again after his batches
+            moved = self._view.move_log()
+            if moved is not None:
+                self._while_writers_wait(lambda: self._view.log_moved(moved))
 
     def _let_go(self, frozen: FrozenView) -> None:
         with suppress(ReadOnly, Overloaded):
@@ -237,6 +245,7 @@ class Snapshotter:
     def _settle(self) -> None:
         """Bring the digest nearly up to date in small steps, each as short as a batch, with as long a pause after."""
         for _ in range(limits.SNAPSHOT_SETTLE_ROUNDS_MAX):
+            self._shorten_log()
             started_us = self._host.monotonic_us()
             left = self._while_writers_wait(lambda: self._view.settle_some(limits.SNAPSHOT_SETTLED_AT_ONCE))
             if left <= limits.SNAPSHOT_SETTLED_AT_ONCE:

@@ -27,6 +27,7 @@ class WriteAheadLog:
         self.pages = pages
         self._connection = connection
         self._errors = errors
+        self.times_begun = 0
         self._frames = 0
         self._frames_when_moved = 0
         self._frames_moved = 0
@@ -39,6 +40,11 @@ class WriteAheadLog:
     def frames(self) -> int:
         """How many frames the log has since it was last begun anew."""
         return self._frames
+
+    @property
+    def frames_to_move(self) -> int:
+        """How many of them are not known to be in the database, too."""
+        return self._frames - self._frames_moved
 
     def settle(self) -> None:
         """After a commit: move the log if it has grown. Raises as `move`."""
@@ -55,6 +61,12 @@ class WriteAheadLog:
             self._frames = self._frames_when_moved = max(0, frames)
             self._frames_moved = max(0, moved)
 
+    def moved_beside(self, times_begun: int, frames: int, moved: int) -> None:
+        """Another connection moved so much of the log when it had so many frames; in the writer's thread."""
+        if times_begun == self.times_begun and frames <= self._frames:
+            self._frames_when_moved = max(frames, self._frames_when_moved)
+            self._frames_moved = max(moved, self._frames_moved)
+
     def watch(self) -> None:
         """Begin to tell `pages`: once, before the first commit. What a crash left in the log is moved and told, too.
         Raises as `move`."""
@@ -70,6 +82,7 @@ class WriteAheadLog:
 
     def _committed(self, _connection: apsw.Connection, _name: str, frames: int) -> int:
         if frames <= self._frames:  # begun anew
+            self.times_begun += 1
             self._frames_when_moved = self._frames_moved = 0
         self._frames = frames
         if self.pages is not None:

@@ -145,7 +145,15 @@ class FreezableView(Protocol):
 
     def settle_some(self, subjects_max: int) -> int:
         """Bring the digest's tree up to date for so many subjects, in a transaction of its own, between batches; how
-        many are left."""
+        many are left, counted no further than one more than that."""
+
+    def move_log(self) -> tuple[int, int, int] | None:
+        """Move what gathered in the file's log into the file, beside the writer, who would otherwise have to do it
+        after one of his next batches; what to tell `log_moved`, or None where it is little. Any thread but the writer's.
+        Raises FsyncFailed, after which the process must exit; Overloaded, DiskFull."""
+
+    def log_moved(self, moved: tuple[int, int, int]) -> None:
+        """What `move_log` gave; in the writer's thread, between batches."""
 
 
 class View(Protocol):

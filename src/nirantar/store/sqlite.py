@@ -20,6 +20,7 @@ from nirantar.fold.grants import Grant
 from nirantar.host.database_files import database_files
 from nirantar.host.database_pages import DatabasePages
 from nirantar.host.port import Host, LazyDatabase
+from nirantar.host.pragmas import set_pragma
 from nirantar.host.write_ahead_log import WriteAheadLog
 from nirantar.journal.entry import Entry
 from nirantar.store.disk_errors import translated
@@ -194,12 +195,30 @@ class SqliteView:
         try:
             with translated():
                 settle(self._connection.cursor(), subjects_max)
-                left = stale_subjects(self._connection.cursor())
+                left = stale_subjects(self._connection.cursor(), subjects_max + 1)
         except BaseException:
             self.roll_back()
             raise
         self.commit()
         return left
+
+    def move_log(self) -> tuple[int, int, int] | None:
+        """See the port's FreezableView. After FsyncFailed the view's file is gone, and the process must exit."""
+        times_begun = self.write_ahead_log.times_begun
+        if self.write_ahead_log.frames_to_move < self.write_ahead_log.pages_max // 2:
+            return None
+        with self._at_disk():
+            connection = self._connect()
+            try:
+                set_pragma(connection, "synchronous", 1)
+                set_pragma(connection, "wal_autocheckpoint", 0)
+                return times_begun, *connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            finally:
+                connection.close()
+
+    def log_moved(self, moved: tuple[int, int, int]) -> None:
+        """See the port's FreezableView."""
+        self.write_ahead_log.moved_beside(*moved)
 
     def freezing(self) -> FrozenSqliteView:
         """See the port's FreezableView. On a host that allows one connection there is none (AssertionError)."""

@@ -167,9 +167,9 @@ def _leaves(lines: dict[str, list[str]]) -> Iterator[tuple[str, bytes]]:
         yield subject, leaf_hash(leaf_data(subject, found))
 
 
-def stale_subjects(cursor: apsw.Cursor) -> int:
-    """How many subjects changed since they were last settled."""
-    count: int = one_row(cursor, "SELECT count(*) FROM digest_stale")[0]
+def stale_subjects(cursor: apsw.Cursor, at_most: int) -> int:
+    """How many subjects changed since they were last settled; counting ends at `at_most`."""
+    count: int = one_row(cursor, "SELECT count(*) FROM (SELECT 1 FROM digest_stale LIMIT ?)", (at_most,))[0]
     return count
 
 

@@ -193,7 +193,11 @@ class _Vaults:
             if failures:
                 self._order = [vault, *(each for each in self._order if each is not vault)]
             return answer
-        raise min(failures, key=lambda failure: _RANKS.index(type(failure)))
+        raise min(failures, key=_rank)
+
+
+def _rank(failure: SnapshotDamaged | VaultUnavailable | NotFound) -> int:
+    return next(rank for rank, kind in enumerate(_RANKS) if isinstance(failure, kind))
 
 
 def _stretches(frames: Sequence[Frame]) -> Iterator[list[Frame]]:

@@ -18,7 +18,10 @@ EXPECTED = {
     errors.SetupError: 500, errors.DirectoryInUse: 500, errors.ConfigInvalid: 500, errors.IdentityWrong: 500,
     errors.FsyncFailed: 500, errors.NirantarError: 500,
 }
-NEED_MORE_ARGUMENTS = {errors.ResourceInvalid, errors.FieldsInvalid, errors.EntryDamaged, errors.SegmentDamaged, HttpRefusal}
+NEED_MORE_ARGUMENTS = {
+    errors.ResourceInvalid, errors.FieldsInvalid, errors.EntryDamaged, errors.SegmentDamaged, errors.SnapshotDamaged,
+    HttpRefusal,
+}
 
 
 def every_class(root: type[errors.NirantarError]) -> set[type[errors.NirantarError]]:
