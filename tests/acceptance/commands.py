@@ -33,11 +33,12 @@ class Ran:
         return found
 
 
-def nirantar(*words: str | Path, text: str = "", code: int = 0) -> Ran:
-    """Run one command in a process of its own; fail unless it ends with `code` and without a traceback."""
+def nirantar(*words: str | Path, text: str = "", code: int = 0, terminal: bool = True) -> Ran:
+    """Run one command in a process of its own; fail unless it ends with `code` and without a traceback. Without
+    `terminal` it cannot reach the one at which these tests may have been started, as under cron or systemd."""
     done = subprocess.run(
         [sys.executable, "-m", "nirantar.cli", *map(str, words)], input=text, text=True, capture_output=True,
-        timeout=SECONDS_MAX, check=False, env={**os.environ, "COLUMNS": "200"},
+        timeout=SECONDS_MAX, check=False, start_new_session=not terminal, env={**os.environ, "COLUMNS": "200"},
     )
     assert "Traceback" not in done.stderr, done.stderr
     assert done.returncode == code, (words, done.stdout, done.stderr)

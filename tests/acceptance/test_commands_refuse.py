@@ -101,6 +101,10 @@ REFUSED = {
     "recover {here}/new --vault file://{here}/vault --identity {here}/mixed": (3, "not one that node Hospital seals"),
     "recover {here}/new --vault file://{here}/vault --identity {here}/nothing": (3, "There is no identity file"),
     "recover {here}/new --vault file://{here}/empty-vault --identity {here}/node.recovery-identity": (3, "holds no hospital"),
+    "recover {here}/vault/new --vault file://{here}/vault --identity {here}/node.recovery-identity": (3, "lie within each other"),
+    "init {here}/new --hospital H --node opd --vault file://{here}/new-vault --identity-out {here}/new-vault/identity": (3, "lie within each other"),
+    "init {here}/new --hospital H --node opd --vault file://{here}/twice --vault file://{here}/twice": (2, "named twice"),
+    "init {here}/new --hospital H --node opd --vault file://{here}/new-vault --systemd-unit-out {here}/wrong.json": (3, "wrong.json exists already"),
     "salvage {here}/nowhere {here}/other": (3, "nothing can be salvaged"),
     "salvage {here}/node {here}/other --accept some": (2, "write `all`"),
 }
@@ -121,6 +125,15 @@ def test_a_wrong_input_is_refused_whole(command: Command, place: Path, words: st
 def names(place: Path) -> set[str]:
     """Every file and directory of a place."""
     return {path.relative_to(place).as_posix() for path in place.rglob("*")}
+
+
+def test_without_a_terminal_no_password_is_asked_for(place: Path) -> None:
+    """A script that forgot --password-stdin is told so, and nothing that could be a password is ever shown."""
+    words = ("staff", place / "other", "asha", "--role", "doctor", "--name", "Asha")
+    for typed in ("", "seven tall pines\nseven tall pines\n"):
+        ran = nirantar(*words, text=typed, code=2, terminal=False)
+        assert "--password-stdin" in ran.err
+        assert "Password" not in ran.out + ran.err
 
 
 def test_a_second_vault_that_is_taken_spoils_no_first(command: Command, place: Path) -> None:

@@ -97,6 +97,20 @@ def test_a_transaction_is_all_or_nothing(client: RestClient) -> None:
     assert document(client.call("GET", "/Patient?identifier=urn:test:tx|2&_total=accurate"))["total"] == 0
 
 
+def test_every_wrong_resource_of_a_transaction_is_named_by_its_entry(client: RestClient) -> None:
+    """Whoever sends fifty resources learns which are wrong, all at once, and where in the Bundle that is."""
+    response = client.call("POST", "", posted(
+        "transaction",
+        entry("POST", "Patient", patient(), full_url=MOTHER),
+        entry("POST", "Observation", {**observation(MOTHER), "status": "no-such-status"}),
+        entry("GET", "Patient/anybody"),
+        entry("POST", "Encounter", {**visit(MOTHER), "bogus": 1}),
+    ))
+    assert response.status_code == 400
+    places = {place for issue in document(response)["issue"] for place in issue["expression"]}
+    assert places == {"Bundle.entry[1].resource.status", "Bundle.entry[3].resource.bogus"}
+
+
 def test_a_conditional_reference_finds_its_target(client: RestClient) -> None:
     """A reference that is a search becomes the one match's Type/id."""
     key = [{"system": "urn:test:tx", "value": "3"}]

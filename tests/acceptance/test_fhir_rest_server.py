@@ -16,6 +16,11 @@ from rest_client import JSON, patient
 
 from nirantar.fhir import json
 
+BROKEN_BODIES = {
+    "a chunk without a length": b"Transfer-Encoding: chunked\r\n\r\nZZ\r\n",
+    "a chunk longer than it says": b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}}}\r\n0\r\n\r\n",
+}
+
 PROGRAM = Path(__file__).with_name("rest_server.py")
 CHUNK = b" " * 65536
 
@@ -137,3 +142,17 @@ def test_a_client_that_leaves_harms_nobody(server: Server) -> None:
     connection.request("POST", "/fhir/Patient", body, server.headers)
     assert connection.getresponse().status == 201
     connection.close()
+
+
+@pytest.mark.parametrize("broken", BROKEN_BODIES)
+def test_a_body_that_is_wrong_as_http_is_the_clients_fault(server: Server, broken: str) -> None:
+    """It is a 400, not a failure of the server's, and the next request is served."""
+    lines = [b"POST /fhir/Patient HTTP/1.1", b"Host: h", *(f"{name}: {value}".encode() for name, value in server.headers.items())]
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(b"\r\n".join(lines) + b"\r\n" + BROKEN_BODIES[broken])
+        answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 400 "), answer
+    alive = server.connect()
+    alive.request("GET", "/fhir/metadata")
+    assert alive.getresponse().status == 200
+    alive.close()

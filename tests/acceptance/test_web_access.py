@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 
 import pytest
+from starlette.requests import Request
 from starlette.routing import Route
 from web_client import PASSWORD, Desk, open_node, settings_of, written
 
@@ -13,6 +15,8 @@ from nirantar import limits
 from nirantar.app.node import Node
 from nirantar.edges.web import web_app
 from nirantar.edges.web.application import SECURITY_HEADERS
+from nirantar.edges.web.desk import Desk as WebDesk
+from nirantar.edges.web.gate import endpoint_of
 from nirantar.edges.web.pages import MENU, PAGES
 from nirantar.edges.web.permissions import CHART_READERS, EVERYBODY, OPERATORS, REGISTRARS, SLIP_PRINTERS
 from nirantar.edges.web.session import local_path
@@ -27,6 +31,7 @@ EXPECTED = {
     ("POST", "/sign-in"): None,
     ("POST", "/sign-out"): None,
     ("GET", "/patients"): CHART_READERS,
+    ("POST", "/patients"): CHART_READERS,
     ("GET", "/patients/new"): REGISTRARS,
     ("POST", "/patients/new"): REGISTRARS,
     ("GET", "/patients/{patient_id}"): CHART_READERS,
@@ -286,3 +291,27 @@ def test_clinical_content_is_withheld_from_those_who_may_not_see_it(desk: Desk) 
     assert "Category and payer" not in page
     assert "1 more entry is on record that your role does not see" in page
     assert "Correct</a>" not in page
+
+
+def test_a_form_that_does_not_arrive_does_not_hold_a_connection(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A body sent a byte at a time without an end is refused after REQUEST_BODY_SECONDS_MAX; one that breaks off is the
+    browser's fault, not a failure of ours."""
+    monkeypatch.setattr(limits, "REQUEST_BODY_SECONDS_MAX", 0.05)
+    page = next(page for page in PAGES if (page.method, page.path) == ("POST", "/sign-in"))
+    endpoint = endpoint_of(WebDesk(desk.node.doors, settings_of(desk.node), MENU), page)
+    scope = {
+        "type": "http", "method": "POST", "path": "/sign-in", "query_string": b"", "path_params": {},
+        "headers": [(b"content-type", b"application/x-www-form-urlencoded")],
+    }
+
+    async def trickle() -> dict[str, object]:
+        await asyncio.sleep(0.01)
+        return {"type": "http.request", "body": b"a", "more_body": True}
+
+    async def break_off() -> dict[str, object]:
+        return {"type": "http.disconnect"}
+
+    for receive in (trickle, break_off):
+        answer = asyncio.run(asyncio.wait_for(endpoint(Request(scope, receive)), 10))
+        assert answer.status_code == 400
+        assert "did not arrive whole" in bytes(answer.body).decode()

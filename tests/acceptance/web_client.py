@@ -141,6 +141,11 @@ class Desk:
         """Fill in the present page's form and press its button."""
         return self.post(path, {**self.fields(path), **(changes or {})})
 
+    def find(self, typed: str) -> httpx.Response:
+        """Type into the one box of the search page, and press Find."""
+        self.get("/patients")
+        return self.send("/patients", {"q": typed})
+
     def sign_in(self, role: str) -> None:
         """Sign in as somebody of this role, whose account is made first."""
         account = Account(role, f"Test {role}", role, active=True)

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 import pytest
 import uvicorn
@@ -117,6 +118,9 @@ def test_a_clerks_morning(page: Page) -> None:
     require_accessible(page)
 
     page.get_by_role("main").get_by_role("link", name="Register a patient").click()
+    expect(page.locator("#name")).to_be_focused()
+    expect(page.locator("#name")).to_have_value("कमला")
+    assert "कमला" not in unquote(page.url)
     require_accessible(page)
     fill_in(page)
     page.get_by_role("button", name="Register").click()
@@ -213,7 +217,12 @@ def test_pages_fit_a_phone(browser: Browser, served: Served) -> None:
     fill_in(page, name="On A Phone", phone="9555555555", relation="", relative_name="")
     page.get_by_role("button", name="Register").click()
     record = page.url.split("?")[0]
-    for path in ("/patients", "/patients?q=On", "/patients/new", record, f"{record}/history", f"{record}/slip", "/status"):
+    page.goto("/patients")
+    page.fill("#q", "On")
+    page.keyboard.press("Enter")
+    expect(page.locator("table.results")).to_be_visible()
+    found = page.url
+    for path in ("/patients", found, "/patients/new", record, f"{record}/history", f"{record}/slip", "/status"):
         page.goto(path)
         require_accessible(page)
     context.close()

@@ -12,6 +12,7 @@ from nirantar.app.node import Node
 from nirantar.app.recovering import recover
 from nirantar.app.vaults import open_vault
 from nirantar.app.verifying import verify_vault
+from nirantar.continuity.merging import Ladder
 from nirantar.errors import VaultUnavailable
 from nirantar.host.simulated import SimulatedHost
 from nirantar.interactions.operations import create
@@ -166,17 +167,25 @@ def test_a_vault_whose_disk_is_full_resumes_with_room() -> None:
 
 def test_a_segment_that_was_stored_though_the_vault_said_no_is_recognised(site: Site) -> None:
     """A segment's encryption never repeats, so its key cannot be used again. Where an attempt stored it and failed
-    afterwards, the next finds its entries there and goes on; what is something else under that key is trouble."""
+    afterwards, the next finds its entries there and goes on. Where something else lies under that key, which anybody
+    who can add to the vault may have put there, another number of entries is sealed."""
     origin = "nirantar.fault-hospital/opd-1"
     with opened(site) as node:
         node.sealer.step()
-        confirmed = node.sealer._followers[0].confirmed
-        confirmed[origin] = 0
+        ladders = node.sealer._followers[0].ladders
+        ladders[origin] = Ladder()
         require_sealed(node, 3)
         (segment,) = (site.vault / "opd-1" / "live").iterdir()
         segment.chmod(0o640)
         segment.write_bytes(segment.read_bytes()[:-1])
-        confirmed[origin] = 0
+        ladders[origin] = Ladder()
+        require_sealed(node, 3)
+        keys = sorted(each.name for each in segment.parent.iterdir())
+        assert keys == ["000000000000-2.segment", "000000000000-3.segment", "000000000002-1.segment"]
+        for count in (1, 2, 3):
+            (segment.parent / f"000000000003-{count}.segment").write_bytes(b"in the way")
+        write(node, 4)
         node.sealer.step()
-        assert "already holds other bytes" in str(node.status().vaults[0].trouble)
-        assert confirmed[origin] == 0
+        assert "is no segment under opd-1/live/000000000003-1.segment" in str(node.status().vaults[0].trouble)
+        write(node, 5, 6, 7)
+        require_sealed(node, 7)

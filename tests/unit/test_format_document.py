@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 from uuid import UUID, uuid5
@@ -25,7 +26,7 @@ from nirantar.tlog.compact_range import RangeProof, subtrees
 from nirantar.tlog.merkle import leaf_hash, root
 from nirantar.tlog.note import Signer, Verifier
 from nirantar.vault.encryption import recipient_of
-from nirantar.vault.keys import HOSPITAL_KEY, AttachmentKey, PackKey, RosterKey, SegmentKey, TileKey, parse
+from nirantar.vault.keys import HOSPITAL_KEY, LEVELS, AttachmentKey, PackKey, RosterKey, SegmentKey, TileKey, parse
 from nirantar.vault.manifests import Contents, LogPosition, Manifest
 from nirantar.vault.segments import SegmentHeader, encode_segment, open_segment, prove_header
 
@@ -141,7 +142,10 @@ def test_vault_keys_are_spelt_as_described() -> None:
     assert str(AttachmentKey("centre", "0" * 64)) == "centre/attachment/" + "0" * 64
     for text in (HOSPITAL_KEY, "roster/00000001.note", "x001/x234/067"):
         assert told(text)
-    for bound in (limits.SEGMENT_ENTRIES_MAX, limits.SEGMENT_PLAIN_BYTES_MAX, limits.SEGMENT_ZSTD_WINDOW_BYTES_MAX):
+    for bound in (
+        limits.SEGMENT_ENTRIES_MAX, limits.SEGMENT_PLAIN_BYTES_MAX, limits.SEGMENT_ZSTD_WINDOW_BYTES_MAX,
+        limits.SEGMENT_MERGED_ENTRIES_MAX, limits.SEGMENT_MERGED_PLAIN_BYTES_MAX,
+    ):
         assert f"{bound:,}" in DOCUMENT
 
 
@@ -172,6 +176,21 @@ def test_the_manifest_of_a_snapshot() -> None:
     for key in (str(parse(manifest.key)), str(PackKey("centre", contents.packs[0].name))):
         assert key.partition("/")[2].partition("/")[0] in ("snapshot", "pack")
         assert parse(key) is not None
+
+
+def test_the_levels_are_merged_and_expire_as_described() -> None:
+    """The table of the levels is the limits that the code holds."""
+    day = 86_400
+    for level, into in pairwise(LEVELS):
+        age, expires = limits.LEVEL_AGE_SECONDS_MAX[level] // day, limits.LEVEL_EXPIRES_SECONDS[level] // day
+        row = (
+            f"| `{level}` | `{into}` | {limits.LEVEL_SEGMENTS_MAX[level]} | {age} day{'s' if age > 1 else ''} | "
+            f"{expires} days |"
+        )
+        assert row in DOCUMENT
+    assert f"| `{LEVELS[-1]}` | — | | | never |" in DOCUMENT
+    fewer = " + ".join(str(number - 1) for number in limits.LEVEL_SEGMENTS_MAX.values())
+    assert f"at most {fewer} segments" in DOCUMENT
 
 
 def test_founding_document_roster_and_identity() -> None:

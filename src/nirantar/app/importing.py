@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from nirantar import limits
-from nirantar.errors import Conflict, InvalidInput, LimitExceeded, NotFound
+from nirantar.errors import Conflict, InvalidInput, LimitExceeded, NirantarError, NotFound, ResourceInvalid
 from nirantar.fhir import json
-from nirantar.fhir.transaction_bundle import Operation, parse_transaction
+from nirantar.fhir.transaction_bundle import Operation, parse_transaction, resources_invalid
 from nirantar.host.port import Host
 from nirantar.interactions.authorize import Caller
 from nirantar.interactions.operations import create, update
@@ -76,7 +76,7 @@ def import_files(
         try:
             in_flight.append((piece, transact.submit(IMPORTER, piece.operations, purpose)))
         except (InvalidInput, NotFound) as reason:
-            report.rejected.append((piece.place, str(reason)))
+            report.rejected.append((piece.place, _why(piece, reason)))
 
     for number, path in enumerate(files):
         for piece in _pieces(host, path, report):
@@ -144,6 +144,12 @@ def _operations(resource: Any) -> tuple[Operation, ...]:
     return (update(resource),) if "id" in resource else (create(resource),)
 
 
+def _why(piece: _Piece, reason: NirantarError) -> str:
+    """Why a piece was refused; of a Bundle with the entry, which the door does not know."""
+    named = resources_invalid(piece.operations) if isinstance(reason, ResourceInvalid) else None
+    return str(named if named is not None and len(piece.operations) > 1 else reason)
+
+
 def _settle(report: ImportReport, piece: _Piece, future: Future[Outcome], later: list[_Piece]) -> None:
     try:
         outcome = future.result()
@@ -151,7 +157,7 @@ def _settle(report: ImportReport, piece: _Piece, future: Future[Outcome], later:
         later.append(piece)
         return
     except (InvalidInput, Conflict) as reason:
-        report.rejected.append((piece.place, str(reason)))
+        report.rejected.append((piece.place, _why(piece, reason)))
         return
     report.transactions += 1
     for result in outcome.results:

@@ -12,6 +12,7 @@ from nirantar import __version__
 from nirantar.app import configuration
 from nirantar.app.configuration import Configuration
 from nirantar.app.founding import FOUNDING_FILE, GENERATION_FILE, NODE_KEY_FILE, ROSTER_FILE, UHID, publish
+from nirantar.app.preparing import PreparingProcess
 from nirantar.app.recovery_under_way import RecoveryUnderWay, recovery_under_way
 from nirantar.app.vaults import open_vault
 from nirantar.continuity import guard
@@ -166,8 +167,10 @@ class Node:
         lost = self._lost_entries()
         if lost is None:
             self._bring_view_forward(progress)
+        preparation = None if host.exclusive_databases else PreparingProcess()
         self.sequencer = Sequencer(
-            host, self.journal, self.view, after=None if self.recovery is None else self.recovery.newest_clock
+            host, self.journal, self.view, preparation,
+            after=None if self.recovery is None else self.recovery.newest_clock,
         )
         self.attachments = Attachments(host, directory / ATTACHMENTS_DIRECTORY)
         self.sealer = Sealer(

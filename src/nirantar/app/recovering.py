@@ -35,6 +35,7 @@ from nirantar.journal.log import JOURNAL_FILE, JournalWriter
 from nirantar.journal.reader import JournalReader
 from nirantar.tlog.note import Signer, Verifier
 from nirantar.vault.port import Vault
+from nirantar.workflows.patient_resource import number_system_of
 
 _PROGRESS_ENTRIES = 256
 
@@ -103,6 +104,7 @@ def recover(
             host, vaults, identity, directory, before, signer, stop_us=stop_us, progress=reading
         )
         after = Roster(before.slug, before.serial, tuple(revoked(each, readings, stops) for each in before.grants))
+        settings = msgspec.structs.replace(settings, uhid_system=_number_system(host, directory, before, settings))
         founded = name_node(document, after, identity.authority, settings, signer)
         for vault in vaults:
             publish(vault, document, founded.roster, founded.roster_note)
@@ -130,6 +132,31 @@ def recover(
         resources=resources, findings=findings, seconds_reading=(read_us - started_us) / 1e6,
         seconds_folding=(done_us - read_us) / 1e6, ok=complete and not findings,
     )
+
+
+def _number_system(host: Host, directory: Path, roster: Roster, settings: Configuration) -> str:
+    """The identifier system of the hospital's numbers: the lost settings are in no vault, but the newest registration
+    bears it. With another one every number issued so far would look like a stranger's."""
+    with closing(JournalReader(host, directory / JOURNAL_FILE)) as reader:
+        for grant in reversed(roster.grants):
+            for stop in range(reader.size(grant.origin), 0, -_PROGRESS_ENTRIES):
+                page = list(reader.entries(grant.origin, max(0, stop - _PROGRESS_ENTRIES), stop))
+                for entry_index, data, _ in reversed(page):
+                    if b'"register"' in data and (system := _numbered_under(data, grant.origin, entry_index)):
+                        return system
+    return settings.uhid_system
+
+
+def _numbered_under(data: bytes, origin: str, entry_index: int) -> str:
+    """The system in which an entry numbered its patient; "" for an entry that registers nobody."""
+    try:
+        entry = decode(data, origin, entry_index)
+    except EntryDamaged:
+        return ""
+    if entry is None or entry.action != "register":
+        return ""
+    patients = (each.resource for each in entry.changes if each.type == "Patient")
+    return next((number_system_of(msgspec.json.decode(each)) for each in patients if each is not None), "")
 
 
 def parse_time(text: str) -> int:

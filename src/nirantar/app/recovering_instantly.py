@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Final
+
+import msgspec
 
 from nirantar.app.configuration import Configuration, check
 from nirantar.app.founding import (
@@ -40,11 +43,15 @@ from nirantar.fold.roster import Roster
 from nirantar.host.port import Host
 from nirantar.interactions.transaction import Durability
 from nirantar.journal.log import JOURNAL_FILE, JournalWriter
+from nirantar.store.port import ViewReader
 from nirantar.store.schema import LAYOUT
 from nirantar.store.sqlite import SqliteView
 from nirantar.tlog.note import Signer
 from nirantar.vault.port import Vault
 from nirantar.vault.snapshots import open_with_keys
+from nirantar.workflows.patient_resource import number_system_of
+
+_PATIENTS_LOOKED_AT: Final = 100
 
 
 def recover_instantly(
@@ -71,6 +78,7 @@ def recover_instantly(
     try:
         snapshot = attempt.first_good(findings)
         if snapshot is not None:
+            settings = msgspec.structs.replace(settings, uhid_system=attempt.number_system or settings.uhid_system)
             read_us = host.monotonic_us()
             report = attempt.settle(snapshot, settings, signer, findings)
             report.seconds_reading = (read_us - started_us) / 1e6
@@ -100,6 +108,7 @@ class _Attempt:
         self._before: Roster = published.roster
         self._published = published
         self._files = RecoveryFiles(host, directory)
+        self.number_system = ""
 
     def first_good(self, findings: list[Finding]) -> UsableSnapshot | None:
         """The best snapshot whose pages open and that the logs bear out, its tail and state kept in the directory."""
@@ -129,6 +138,7 @@ class _Attempt:
         file = self._host.lazy_database(path, source, state.snapshot_name)
         try:
             with closing(SqliteView(self._host, path, number_series={}, lazy=file)) as view, view.reader() as reader:
+                self.number_system = _number_system(reader)
                 digest = reader.settled_digest().hex()
                 positions = {
                     origin: (each.entries, each.last_leaf_hash.hex()) for origin, each in reader.positions().items()
@@ -178,6 +188,14 @@ class _Attempt:
             coming=f"{snapshot.manifest.contents.page_count:,} pages of the view and "
                    f"{sum(each.size for each in readings.values()):,} entries of the old logs",
         )
+
+
+def _number_system(state: ViewReader) -> str:
+    """The identifier system of the hospital's numbers, as those who were registered last bear it; "" where none does.
+    The lost settings are in no vault."""
+    patients = state.history("Patient", None, count=_PATIENTS_LOOKED_AT, cursor=None).versions
+    systems = (number_system_of(msgspec.json.decode(each.resource)) for each in patients if each.resource is not None)
+    return next((system for system in systems if system), "")
 
 
 def _clear(host: Host, directory: Path) -> None:

@@ -9,7 +9,7 @@ from nirantar.app.founding import found_hospital, publish, require_empty, requir
 from nirantar.app.service import systemd_unit
 from nirantar.app.vaults import open_vault, require_apart
 from nirantar.cli import terminal
-from nirantar.errors import SetupError
+from nirantar.errors import InvalidInput, SetupError
 from nirantar.host.real import RealHost
 
 
@@ -58,8 +58,13 @@ def init(
     require_empty(host, directory)
     for uri in vault:
         require_apart(directory, uri)
+        require_apart(identity_path, uri)
+    if len(set(vault)) < len(vault):
+        raise InvalidInput("The same vault is named twice: two copies on one disk are one copy.")
     if host.files.exists(identity_path):
         raise SetupError(f"{identity_path} exists already; a recovery identity is never overwritten.")
+    if systemd_unit_out is not None and host.files.exists(systemd_unit_out.absolute()):
+        raise SetupError(f"{systemd_unit_out} exists already: move it away, or name another file.")
     founded, identity = found_hospital(host, hospital, node, vaults=vault, durability=durability)
     # What can be refused is refused before anything is written: a vault that was begun can never be begun again.
     for uri in vault:

@@ -9,7 +9,7 @@ from nirantar.app.node import Node
 from nirantar.app.recovering import RecoveryReport
 from nirantar.app.recovering import recover as recover_node
 from nirantar.app.recovering_instantly import recover_instantly
-from nirantar.app.vaults import open_vault
+from nirantar.app.vaults import open_vault, require_apart
 from nirantar.cli import terminal
 from nirantar.cli.identity_file import read_identity
 from nirantar.cli.serving import serve_until_told
@@ -80,6 +80,8 @@ def recover(
     _require(bool(vault), "Recovery needs --vault, the URI of at least one vault.")
     _require(not (serve and at), "--at looks back by a full replay: recover without --serve, then serve.")
     uris = vault or []
+    for uri in uris:
+        require_apart(directory.absolute(), uri)
     vaults = [open_vault(machine, uri) for uri in uris]
     with terminal.progress("Reading the vault") as reading, terminal.progress("Folding") as folding:
         if serve:

@@ -8,6 +8,7 @@ from nirantar.app.node import Node
 from nirantar.app.server import ServerKind
 from nirantar.cli import terminal
 from nirantar.cli.serving import serve_until_told
+from nirantar.errors import DiskFull
 from nirantar.host.real import RealHost
 
 
@@ -30,5 +31,11 @@ def serve(
         The HTTP server: `granian`, or `uvicorn`.
     """
     with terminal.progress("Bringing the view forward") as show:
-        node = Node(RealHost(), directory.absolute(), progress=show)
+        try:
+            node = Node(RealHost(), directory.absolute(), progress=show)
+        except DiskFull:
+            raise DiskFull(
+                f"The disk of {directory} is full, and starting needs a little of it. Free some space and start again; "
+                "nothing is lost."
+            ) from None
     serve_until_told(node, host, port, server)

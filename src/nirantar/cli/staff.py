@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import sys
+import warnings
 from pathlib import Path
 
 from nirantar.app.node import Node
@@ -56,7 +57,17 @@ def staff(
 def _password(from_stdin: bool) -> str:
     if from_stdin:
         return sys.stdin.readline().rstrip("\n")
-    password = getpass.getpass("Password: ")
-    if getpass.getpass("Again: ") != password:
+    try:
+        with warnings.catch_warnings():
+            # Without a terminal getpass would show what is typed.
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            password = getpass.getpass("Password: ")
+            again = getpass.getpass("Again: ")
+    except (EOFError, getpass.GetPassWarning):
+        raise InvalidInput(
+            "There is no terminal at which to ask for the password: give it as one line of standard input, with "
+            "--password-stdin. Nothing was changed."
+        ) from None
+    if again != password:
         raise InvalidInput("The two passwords differ; nothing was changed.")
     return password

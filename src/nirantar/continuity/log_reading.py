@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from nirantar.errors import Finding
 from nirantar.tlog.checkpoint import Checkpoint
@@ -11,6 +12,8 @@ from nirantar.tlog.compact_range import subtrees
 from nirantar.tlog.merkle import Frontier
 from nirantar.tlog.note import Verifier
 from nirantar.vault.segments import SegmentHeader
+
+_BEHIND_MAX: Final = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class LogReading:
     promised_size: int = 0
     findings: list[Finding] = field(default_factory=list)
     _frontier: Frontier = field(default_factory=Frontier)
+    _behind: list[bytes] = field(default_factory=list)
     _waiting: dict[int, tuple[Checkpoint, bytes]] = field(default_factory=dict)
 
     @property
@@ -71,6 +75,7 @@ class LogReading:
         begins at or before `size`, the subtrees that both know where entries between them are unknown."""
         frontier = header.left_frontier()
         frontier.extend(header.leaves(header.first_index, self.size))
+        self._catch_up()
         here, there = (
             dict(zip(subtrees(0, each.size), each.hashes, strict=True)) for each in (self._frontier, frontier)
         )
@@ -79,7 +84,9 @@ class LogReading:
     def take(self, data: bytes | None, leaf: bytes, *, proven: bool) -> Step:
         """Count the next entry, and compare with what the node signed for this size."""
         step = Step(self.size, data, leaf)
-        self._frontier.append(leaf)
+        self._behind.append(leaf)
+        if len(self._behind) == _BEHIND_MAX:
+            self._catch_up()
         if data is None:
             self.lost.append(self.size)
         self.size += 1
@@ -90,12 +97,14 @@ class LogReading:
 
     def leads_to(self, leaves: Sequence[bytes], frontier: Frontier) -> bool:
         """Whether these next leaf hashes lead from here to that frontier."""
+        self._catch_up()
         grown = self._frontier.copy()
         grown.extend(leaves)
         return grown.hashes == frontier.hashes and grown.size == frontier.size
 
     def root_after(self, leaves: Sequence[bytes]) -> bytes:
         """The root once these next leaf hashes are read."""
+        self._catch_up()
         grown = self._frontier.copy()
         grown.extend(leaves)
         return grown.root()
@@ -105,6 +114,7 @@ class LogReading:
         gap = Gap(self.size, frontier.size, frontier.copy())
         self.lost.extend(range(self.size, frontier.size))
         self.unknown += frontier.size - self.size
+        self._behind.clear()
         self._frontier = frontier.copy()
         self.size = self.proven_size = frontier.size
         for size in [each for each in self._waiting if each < self.size]:
@@ -120,9 +130,15 @@ class LogReading:
                 "the node signed that they exist, but they cannot be read from any vault", "lost",
             ))
 
+    def _catch_up(self) -> None:
+        """Let the tree follow: many leaves at once cost half of what each alone would."""
+        self._frontier.extend(self._behind)
+        self._behind.clear()
+
     def _compare(self) -> None:
         if self.size not in self._waiting:
             return
+        self._catch_up()
         checkpoint, note = self._waiting.pop(self.size)
         if self._frontier.root() == checkpoint.root_hash:
             self.proven_size = self.head_size = self.size

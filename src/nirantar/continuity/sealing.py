@@ -16,7 +16,8 @@ from threading import Event, Lock, Thread
 
 from nirantar import limits
 from nirantar.continuity import guard
-from nirantar.continuity.vault_witness import VaultWitness, covered
+from nirantar.continuity.merging import Ladder, Merger, learn
+from nirantar.continuity.vault_witness import VaultWitness
 from nirantar.errors import Conflict, Damaged, NirantarError, NotFound, SegmentDamaged, VaultUnavailable
 from nirantar.host.port import Host
 from nirantar.interactions.doors import VaultStatus
@@ -24,11 +25,10 @@ from nirantar.journal.attachments import Attachments
 from nirantar.journal.entry import attachments_in
 from nirantar.journal.reader import JournalReader
 from nirantar.tlog.note import Verifier
-from nirantar.vault.keys import HOSPITAL_KEY, AttachmentKey, SegmentKey, TileKey
+from nirantar.tlog.tiles import TILE_WIDTH
+from nirantar.vault.keys import HOSPITAL_KEY, LEVELS, AttachmentKey, SegmentKey, TileKey
 from nirantar.vault.port import Vault
-from nirantar.vault.segments import check_sealed, encode_segment, entries_that_fit
-
-TILE_WIDTH = 256
+from nirantar.vault.segments import check_sealed, encode_segment
 
 
 @dataclass(slots=True)
@@ -37,11 +37,17 @@ class _Follower:
 
     vault: Vault
     met: bool = False
-    confirmed: dict[str, int] = field(default_factory=dict)
+    ladders: dict[str, Ladder] = field(default_factory=dict)
     oldest_waiting_us: int | None = None
     trouble: str | None = None
     lacks: str | None = None
+    unmerged: str | None = None
     wake: Event = field(default_factory=Event)
+
+    def confirmed(self, origin: str) -> int:
+        """How many entries of a log the vault is known to hold."""
+        ladder = self.ladders.get(origin)
+        return 0 if ladder is None else ladder.end
 
 
 class Sealer:
@@ -62,6 +68,8 @@ class Sealer:
         self._attachments = attachments
         self._own_origin = own_origin
         self._recipients = tuple(recipients)
+        self._merger = Merger(host, reader, self._recipients)
+        self._merging = Lock()
         self._publish = publish
         self._closed = closed
         self._stop_writing = stop_writing
@@ -74,9 +82,10 @@ class Sealer:
     def start(self) -> None:
         """Follow in the background, a thread for each vault."""
         for follower in self._followers:
-            thread = Thread(target=self._follow, args=(follower,), name="sealer", daemon=True)
-            thread.start()
-            self._threads.append(thread)
+            for work, name in ((self._follow, "sealer"), (self._keep_merged, "merger")):
+                thread = Thread(target=work, args=(follower,), name=name, daemon=True)
+                thread.start()
+                self._threads.append(thread)
 
     def stop(self) -> None:
         """Seal what is there once more, then end."""
@@ -103,7 +112,7 @@ class Sealer:
         now_us = self._host.now_us()
         return tuple(
             VaultStatus(
-                each.vault.location, each.vault.warning, each.confirmed.get(self._own_origin, 0),
+                each.vault.location, each.vault.warning, each.confirmed(self._own_origin),
                 0.0 if each.oldest_waiting_us is None else max(0.0, (now_us - each.oldest_waiting_us) / 1e6),
                 each.trouble,
             )
@@ -111,9 +120,12 @@ class Sealer:
         )
 
     def step(self) -> None:
-        """Seal to every vault once, in the calling thread; trouble is in `status`. The threads do this in a loop."""
+        """Seal to every vault once and merge what is due, in the calling thread; trouble is in `status`. The threads do
+        this in a loop."""
         for follower in self._followers:
             self._seal_and_answer(follower)
+            while self._merge(follower):
+                pass
 
     def _follow(self, follower: _Follower) -> None:
         pause = limits.SEAL_INTERVAL_SECONDS
@@ -126,6 +138,27 @@ class Sealer:
             follower.wake.wait(pause)
             follower.wake.clear()
 
+    def _keep_merged(self, follower: _Follower) -> None:
+        """Merge at its own pace: sealing never waits for it. What could not be stored is not tried again at once."""
+        pause = limits.SEAL_INTERVAL_SECONDS
+        while not self._stopping.wait(pause):
+            while self._merge(follower) and not self._stopping.is_set():
+                pass
+            failed = follower.unmerged is not None
+            pause = min(pause * 2, limits.MERGE_RETRY_SECONDS_MAX) if failed else limits.SEAL_INTERVAL_SECONDS
+
+    def _merge(self, follower: _Follower) -> bool:
+        """Write one merged segment, one at a time for all vaults, so that memory holds one; whether there was one."""
+        with self._merging:
+            for origin, ladder in list(follower.ladders.items()):
+                try:
+                    if self._merger.merge(follower.vault, origin, ladder):
+                        follower.unmerged = None
+                        return True
+                except (NirantarError, OSError) as failure:
+                    follower.unmerged = f"What is in the vault could not be merged: {failure}"
+        return False
+
     def _seal_and_answer(self, follower: _Follower) -> bool:
         """Whether sealing went through; what it lacks or why it failed is the follower's trouble."""
         try:
@@ -134,7 +167,7 @@ class Sealer:
             follower.trouble = str(failure)
             return False
         else:
-            follower.trouble = follower.lacks
+            follower.trouble = follower.lacks or follower.unmerged
             return True
         finally:
             self._answer_waiting()
@@ -150,16 +183,19 @@ class Sealer:
             if signed is None:
                 continue
             checkpoint, note = signed
-            if origin == self._own_origin and checkpoint.tree_size > follower.confirmed.get(origin, 0):
+            if origin == self._own_origin and checkpoint.tree_size > follower.confirmed(origin):
                 follower.oldest_waiting_us = follower.oldest_waiting_us or self._host.now_us()
-            if follower.confirmed.get(origin, -1) >= checkpoint.tree_size:
+            if origin in follower.ladders and follower.confirmed(origin) >= checkpoint.tree_size:
                 continue
             self._require_papers(follower)
-            if origin not in follower.confirmed:
-                follower.confirmed[origin] = covered(follower.vault, Verifier.parse(self._reader.origins()[origin]))
-            while follower.confirmed[origin] < checkpoint.tree_size:
-                if not self._seal_segment(follower, origin, checkpoint.tree_size, note.decode()):
+            if origin not in follower.ladders:
+                follower.ladders[origin] = learn(follower.vault, self._reader, origin)
+            ladder = follower.ladders[origin]
+            while ladder.end < checkpoint.tree_size:
+                if not self._seal_segment(follower, ladder, origin, checkpoint.tree_size, note.decode()):
                     break
+            if ladder.end >= checkpoint.tree_size:
+                ladder.follows(checkpoint.tree_size, note.decode())
         follower.oldest_waiting_us = None
 
     def _meet(self, follower: _Follower) -> None:
@@ -177,7 +213,7 @@ class Sealer:
         try:
             follower.vault.get(HOSPITAL_KEY, 0, 1)
         except NotFound:
-            follower.confirmed.clear()
+            follower.ladders.clear()
             raise VaultUnavailable(
                 f"{follower.vault.location} no longer holds {HOSPITAL_KEY}: is its disk mounted, or was it emptied?"
             ) from None
@@ -192,44 +228,19 @@ class Sealer:
             self._fail_waiting(None)
             raise Conflict(why)
 
-    def _seal_segment(self, follower: _Follower, origin: str, size: int, note: str) -> bool:
-        """Store the tiles that the next segment completes, then the segment. False when there is nothing to store:
-        the bytes of all that is left were lost before recovery.
+    def _seal_segment(self, follower: _Follower, ladder: Ladder, origin: str, size: int, note: str) -> bool:
+        """Store the attachments and tiles that the next segment refers to or completes, then the segment. False when
+        there is nothing to store: the bytes of all that is left were lost before recovery.
 
         A segment's age encryption is never twice the same, so its key can be used once only; tiles are the same bytes
-        every time. In this order a failure in between leaves nothing that the next attempt must not write again.
+        every time. In this order a failure in between leaves nothing that the next attempt must not write again, and a
+        segment in a vault means that everything it refers to is there, too.
         """
-        first = follower.confirmed[origin]
-        node = origin.rpartition("/")[2]
-        entries: list[bytes] = []
-        leaves: list[bytes] = []
-        plain_bytes = 0
-        for entry_index, data, leaf in self._reader.entries(origin, first, size):
-            if not data and not entries:
-                continue
-            plain_bytes += len(data) + 1
-            full = len(entries) == limits.SEGMENT_ENTRIES_MAX or plain_bytes > limits.SEGMENT_PLAIN_BYTES_MAX
-            if not data or (entries and full):
-                break
-            if not entries:
-                first = entry_index
-            entries.append(data)
-            leaves.append(leaf)
+        first, entries, leaves = self._next_entries(origin, ladder.end, size)
         if not entries:
             return False
-        count = entries_that_fit(map(len, entries))
-        key = SegmentKey(node, "live", first, count)
-        try:
-            proof = self._reader.range_proof(origin, first, first + count, size)
-        except NotFound as lost:
-            follower.lacks = f"Entries from {first} on cannot be proven by themselves, so they are not copied: {lost}"
-            return False
-        data = encode_segment(
-            origin, first, entries[:count], leaves[:count], proof=proof, checkpoint_note=note,
-            recipients=self._recipients,
-        )
-        # Attachments and tiles first: a segment in a vault means that everything it refers to is there, too.
-        for position, entry in enumerate(entries[:count]):
+        node = origin.rpartition("/")[2]
+        for position, entry in enumerate(entries):
             for attachment in attachments_in(entry, origin, first + position):
                 try:
                     sealed = self._attachments.sealed(attachment.sha256)
@@ -238,15 +249,41 @@ class Sealer:
                     follower.lacks = str(damage)
                     continue
                 follower.vault.put_new(str(AttachmentKey(node, attachment.sha256)), sealed)
-        self._store_tiles(follower.vault, origin, node, follower.confirmed[origin], first + count)
+        self._store_tiles(follower.vault, origin, node, ladder.end, first + len(entries))
         try:
-            follower.vault.put_new(str(key), data)
-        except Conflict:
-            # An attempt that reported failure may have stored it all the same.
-            if not _holds(follower.vault, key, leaves[:count]):
-                raise
-        follower.confirmed[origin] = first + count
+            for count in range(len(entries), 0, -1):
+                key = SegmentKey(node, LEVELS[0], first, count)
+                proof = self._reader.range_proof(origin, key.first, key.end, size)
+                data = encode_segment(
+                    origin, first, entries[:count], leaves[:count], proof=proof, checkpoint_note=note,
+                    recipients=self._recipients,
+                )
+                if _store(follower.vault, key, data, leaves[:count], last_try=count == 1):
+                    ladder.sealed(key)
+                    break
+        except NotFound as lost:
+            follower.lacks = f"Entries from {first} on cannot be proven alone, so they are not copied: {lost}"
+            return False
         return True
+
+    def _next_entries(self, origin: str, start: int, size: int) -> tuple[int, list[bytes], list[bytes]]:
+        """The next entries that one segment takes, those lost before a recovery passed over: the first one's index,
+        their bytes, their leaf hashes."""
+        first = start
+        entries: list[bytes] = []
+        leaves: list[bytes] = []
+        plain_bytes = 0
+        for entry_index, data, leaf in self._reader.entries(origin, start, size):
+            if not data and not entries:
+                continue
+            plain_bytes += len(data) + 1
+            full = len(entries) == limits.SEGMENT_ENTRIES_MAX or plain_bytes > limits.SEGMENT_PLAIN_BYTES_MAX
+            if not data or (entries and full):
+                break
+            first = first if entries else entry_index
+            entries.append(data)
+            leaves.append(leaf)
+        return first, entries, leaves
 
     def _store_tiles(self, vault: Vault, origin: str, node: str, old_size: int, new_size: int) -> None:
         """Full tiles only: everything in a vault is immutable."""
@@ -260,7 +297,7 @@ class Sealer:
             level, old, new = level + 1, old // TILE_WIDTH, new // TILE_WIDTH
 
     def _answer_waiting(self) -> None:
-        size = max((each.confirmed.get(self._own_origin, 0) for each in self._followers), default=0)
+        size = max((each.confirmed(self._own_origin) for each in self._followers), default=0)
         with self._turn:
             done = [future for index, future, _ in self._waiting if index < size]
             self._waiting = [each for each in self._waiting if each[0] >= size]
@@ -276,9 +313,16 @@ class Sealer:
             future.set_exception(VaultUnavailable(troubles))
 
 
-def _holds(vault: Vault, key: SegmentKey, leaves: Sequence[bytes]) -> bool:
-    """Whether the vault's object under this key is a whole segment of these entries."""
+def _store(vault: Vault, key: SegmentKey, data: bytes, leaves: Sequence[bytes], *, last_try: bool) -> bool:
+    """Store a segment, or find that an attempt that reported failure stored it all the same. False where something else
+    lies under its key, which somebody put there: another number of entries has a key of its own."""
     try:
-        return check_sealed(vault.get(str(key)), key=str(key)).leaf_hashes == b"".join(leaves)
-    except SegmentDamaged:
-        return False
+        vault.put_new(str(key), data)
+    except Conflict:
+        try:
+            return check_sealed(vault.get(str(key)), key=str(key)).leaf_hashes == b"".join(leaves)
+        except SegmentDamaged:
+            if last_try:
+                raise Conflict(f"{vault.location} already holds something that is no segment under {key}") from None
+            return False
+    return True

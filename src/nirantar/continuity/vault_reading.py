@@ -247,10 +247,11 @@ class _Reading:
                 data = found.data if vault is found.vault else vault.get(key)
                 if check_sealed(data, key=key).leaf_hashes != header.leaf_hashes:
                     raise SegmentDamaged(key, "it has other leaf hashes than the same object of another vault")
+                leaves = header.leaves(header.first_index, header.end)
                 for position, entry in enumerate(entries_of(data, header, self._identities, key=key)):
                     self._opened = True
                     if header.first_index + position == reading.size:
-                        yield reading.take(entry, header.leaf_hash(position), proven=proven)
+                        yield reading.take(entry, leaves[position], proven=proven)
             except (SegmentDamaged, EntryDamaged) as damage:
                 reading.findings.append(Finding(f"{vault.location} {key}", str(damage)))
             except IdentityWrong as wrong:

@@ -6,6 +6,7 @@ by the node's signature, so that whoever can add to a vault cannot make a node b
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from nirantar.errors import NotFound, ProofInvalid, SegmentDamaged
@@ -46,6 +47,7 @@ class Newest:
 
     key: SegmentKey
     checkpoint: Checkpoint
+    note: str
 
 
 def covered(vault: Vault, verifier: Verifier) -> int:
@@ -74,8 +76,11 @@ class Chain:
     newest: Newest | None
 
 
-def chain(vault: Vault, verifier: Verifier, level: str, start: int) -> Chain:
-    """The segments of a level that hold the log from entry `start` on without a gap."""
+def chain(
+    vault: Vault, verifier: Verifier, level: str, start: int, readable: Callable[[int], int] = lambda size: size
+) -> Chain:
+    """The segments of a level that hold the log from entry `start` on without a gap. `readable` gives the next entry
+    that there still is, where a recovery lost some."""
     node = verifier.name.rpartition("/")[2]
     listed = vault.list(segments_prefix(node, level=level), after=segments_from(node, start, level=level))
     keys = sorted(key for key in map(parse, listed) if isinstance(key, SegmentKey))
@@ -83,28 +88,28 @@ def chain(vault: Vault, verifier: Verifier, level: str, start: int) -> Chain:
         linked: list[SegmentKey] = []
         size = start
         for key in keys:
-            if key.first > size:
+            if key.first > size and key.first > readable(size):
                 break
             if key.end > size:
                 linked.append(key)
                 size = key.end
         if not linked:
             return Chain((), None)
-        checkpoint = _proven(vault, verifier, linked[-1])
-        if checkpoint is not None:
-            return Chain(tuple(linked), Newest(linked[-1], checkpoint))
+        newest = _proven(vault, verifier, linked[-1])
+        if newest is not None:
+            return Chain(tuple(linked), newest)
         keys.remove(linked[-1])
 
 
-def _proven(vault: Vault, verifier: Verifier, key: SegmentKey) -> Checkpoint | None:
-    """The checkpoint of a segment that proves itself; None for any other object. The first format's proves no more than
-    that there was a log of its size, so it must not reach beyond the segment."""
+def _proven(vault: Vault, verifier: Verifier, key: SegmentKey) -> Newest | None:
+    """A segment that proves itself; None for any other object. The first format's checkpoint proves no more than that
+    there was a log of its size, so it must not reach beyond the segment."""
     text = str(key)
     try:
         header = read_header(vault.get(text, 0, header_bytes_max(key.count)), key=text)
         if header.proves_itself:
-            return prove_header(header, verifier, key=text)[0]
+            return Newest(key, prove_header(header, verifier, key=text)[0], header.checkpoint)
         checkpoint = open_checkpoint(header.checkpoint.encode(), verifier)
     except (SegmentDamaged, ProofInvalid, NotFound):
         return None
-    return checkpoint if checkpoint.tree_size == key.end else None
+    return Newest(key, checkpoint, header.checkpoint) if checkpoint.tree_size == key.end else None

@@ -44,8 +44,8 @@ def decode(data: bytes, *, bytes_max: int = limits.REQUEST_BYTES_MAX) -> Any:
     names = _scan(data)
     try:
         value = _DECODER.decode(data)
-    except UnicodeDecodeError as error:
-        raise MalformedJson(f"The JSON is not UTF-8 at byte {error.start}.") from None
+    except UnicodeDecodeError:
+        raise MalformedJson(f"The JSON is not UTF-8 at byte {_utf8_bytes(data)}.") from None
     except (msgspec.DecodeError, RecursionError):
         # The library's message may quote a part of the text, so it is not passed on.
         raise MalformedJson("The text is not JSON.") from None
@@ -57,6 +57,15 @@ def decode(data: bytes, *, bytes_max: int = limits.REQUEST_BYTES_MAX) -> Any:
 def encode(value: Any) -> bytes:
     """The value as compact UTF-8 JSON, in the order of its dicts; Decimals with the digits they have."""
     return _ENCODER.encode(value)
+
+
+def _utf8_bytes(data: bytes) -> int:
+    """How many bytes are UTF-8 before the first that is not (the decoder counts from the start of its string)."""
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        return error.start
+    return len(data)
 
 
 def _scan(data: bytes) -> int:

@@ -86,7 +86,7 @@ def _rewritten_object(value: dict[str, Any], mapping: Mapping[str, str]) -> dict
         if kind is str:
             if key in _LINKS:
                 new = _target(item, mapping)
-            elif key == _NARRATIVE:
+            elif key == _NARRATIVE and ("href" in item or "src" in item):
                 new = _NARRATIVE_LINK.sub(lambda link: _narrative_target(link, mapping), item)
             else:
                 continue

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
@@ -18,6 +18,7 @@ from nirantar.fhir.references import condition_of, is_urn, references_in
 from nirantar.fhir.request_url import Target, entity_tag, parse_target
 from nirantar.fhir.search_match import canonical_query
 from nirantar.fhir.search_query import SearchQuery, parse_condition
+from nirantar.fhir.validation import validate
 from nirantar.limits import ISSUES_MAX, TRANSACTION_ENTRIES_MAX
 
 BundleKind = Literal["transaction", "batch"]
@@ -120,6 +121,22 @@ def parse_transaction(resource: dict[str, Any]) -> Request:
 def entry_error(entry_index: int, code: str, diagnostics: str, element: str = "") -> ResourceInvalid:
     """The error of one entry, or of an element of it: its expression is `Bundle.entry[i].element`."""
     return ResourceInvalid((Issue(code, diagnostics, f"Bundle.entry[{entry_index}]{element and '.'}{element}"),))
+
+
+def resources_invalid(operations: Iterable[Operation]) -> ResourceInvalid | None:
+    """What is wrong with the resources of a transaction, each element named as it stands in the Bundle:
+    `Bundle.entry[2].resource.status`. None when every one is valid."""
+    found: list[Issue] = []
+    for operation in operations:
+        try:
+            if operation.resource is not None:
+                validate(operation.resource)
+        except ResourceInvalid as error:
+            for issue in error.found:
+                _, _, element = issue.expression.partition(".")
+                where = f"Bundle.entry[{operation.entry_index}].resource{element and '.'}{element}"
+                found.append(replace(issue, expression=where))
+    return ResourceInvalid(tuple(found[:ISSUES_MAX])) if found else None
 
 
 def _operation(entry_index: int, entry: Any) -> Operation:

@@ -54,34 +54,39 @@ class Accounts:
         self._access_log = access_log
         self._hasher = hasher or PasswordHasher()
         self._hashing = BoundedSemaphore(limits.PASSWORD_HASHES_AT_ONCE_MAX)
+        self._waiting = BoundedSemaphore(limits.SIGN_INS_AT_ONCE_MAX)
         self._turn = Lock()
+        # Apart from each other: invented logins may push out one another, never what is known of a real one.
         self._failures: dict[str, deque[int]] = {}
+        self._failures_of_nobody: dict[str, deque[int]] = {}
         self._nobody: str | None = None
 
     def sign_in(self, login: str, password: str, workstation: str) -> Caller:
         """The caller behind a login and password. Raises NotSignedIn with one sentence for every cause, Overloaded
-        after SIGN_IN_FAILURES_MAX failures within SIGN_IN_FAILURE_WINDOW_SECONDS for this login."""
+        after SIGN_IN_FAILURES_MAX failures within SIGN_IN_FAILURE_WINDOW_SECONDS for this login, and when
+        SIGN_INS_AT_ONCE_MAX wait already: hashing is slow, and other pages need the threads."""
         login = login.strip().lower()
-        self._refuse_if_guessing(login)
         record = self._record(login)
-        if self._nobody is None:
-            # At the first sign-in and not before: hashing is slow by design, and a node starts without waiting for it.
-            with self._hashing:
-                self._nobody = self._hasher.hash("nobody has this password")
-        stored = self._nobody if record is None else record["passwordHash"]
-        if not self._matches(stored, password) or record is None or not record["active"]:
-            self._note_failure(login)
+        guess = self._count_guess(login, known=record is not None)
+        if not self._waiting.acquire(blocking=False):
+            self._forgive(login, guess)
+            raise Overloaded("Many people are signing in at this moment: try again in a few seconds.")
+        try:
+            matches = self._matches(self._hash_of_nobody() if record is None else record["passwordHash"], password)
+        finally:
+            self._waiting.release()
+        if not matches or record is None or not record["active"]:
             unknown = Caller(f"login:{login[:32]}" if record else "login:unknown", "", "", workstation)
             self._access_log.note(unknown, "sign-in-failed", ACCOUNT_TYPE, "")
             raise NotSignedIn("Login or password is wrong, or the account is disabled.")
         caller = Caller(f"staff:{login}", record["name"], record["role"], workstation)
         self._access_log.note(caller, "sign-in", ACCOUNT_TYPE, login)
-        with self._turn:
-            self._failures.pop(login, None)
+        self._forgive(login)
         return caller
 
     def put(self, by: Caller, account: Account, password: str | None) -> None:
-        """Create or change an account, durably. Without `password` the present one stays. Raises InvalidInput,
+        """Create or change an account, durably. Without `password` the present one stays; with one, a login that was
+        locked by wrong guesses is open again. Raises InvalidInput,
         Forbidden, and what `Transact` raises."""
         authorize_operation(by)
         _check(account)
@@ -101,6 +106,8 @@ class Accounts:
         }
         action = "change-account" if known else "create-account"
         self._transact.system_record(by, record, Purpose(action))
+        if password is not None:
+            self._forgive(account.login)
 
     def get(self, login: str) -> Account:
         """One account. Raises NotFound."""
@@ -137,23 +144,45 @@ class Accounts:
             except (Argon2Error, InvalidHashError):
                 return False
 
-    def _refuse_if_guessing(self, login: str) -> None:
+    def _hash_of_nobody(self) -> str:
+        """A hash to check against where there is no account, so that this takes as long. Made at the first sign-in and
+        not before: hashing is slow by design, and a node starts without waiting for it."""
+        if self._nobody is None:
+            with self._hashing:
+                self._nobody = self._hasher.hash("nobody has this password")
+        return self._nobody
+
+    def _count_guess(self, login: str, *, known: bool) -> int:
+        """Count a try as failed until it succeeds, so that those made at once are counted, too; give its time. Raises
+        Overloaded."""
+        now_us, login = self._host.monotonic_us(), login[:64]
         with self._turn:
-            failures = self._failures.get(login)
-            since = self._host.monotonic_us() - limits.SIGN_IN_FAILURE_WINDOW_SECONDS * 1_000_000
-            while failures and failures[0] < since:
+            memory = self._failures if known else self._failures_of_nobody
+            if len(memory) >= limits.SIGN_IN_LOGINS_REMEMBERED_MAX and login not in memory:
+                memory.pop(next(iter(memory)))
+            failures = memory.setdefault(login, deque())
+            while failures and failures[0] < now_us - limits.SIGN_IN_FAILURE_WINDOW_SECONDS * 1_000_000:
                 failures.popleft()
-            if failures and len(failures) >= limits.SIGN_IN_FAILURES_MAX:
+            if len(failures) >= limits.SIGN_IN_FAILURES_MAX:
                 raise Overloaded(
                     f"{limits.SIGN_IN_FAILURES_MAX} wrong passwords for this login: wait "
-                    f"{limits.SIGN_IN_FAILURE_WINDOW_SECONDS // 60} minutes, or ask IT to reset it."
+                    f"{limits.SIGN_IN_FAILURE_WINDOW_SECONDS // 60} minutes, or ask IT to set a new one."
                 )
+            failures.append(now_us)
+        return now_us
 
-    def _note_failure(self, login: str) -> None:
+    def _forgive(self, login: str, guess: int | None = None) -> None:
+        """Forget one try, or all of a login."""
+        login = login[:64]
         with self._turn:
-            if len(self._failures) >= limits.SIGN_IN_LOGINS_REMEMBERED_MAX:
-                self._failures.clear()
-            self._failures.setdefault(login[:64], deque()).append(self._host.monotonic_us())
+            for memory in (self._failures, self._failures_of_nobody):
+                failures = memory.get(login)
+                if failures is None:
+                    continue
+                if guess is not None and guess in failures:
+                    failures.remove(guess)
+                if guess is None or not failures:
+                    del memory[login]
 
 
 def _check(account: Account) -> None:

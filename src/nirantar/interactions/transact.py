@@ -1,7 +1,7 @@
 """The one door for writes (invariant 4): every edge and workflow hands its operations to `Transact`.
 
-Outside the writer: authorise, validate, give ids, encode. Inside the writer each transaction is a member of a commit
-batch (`transaction.py`). What a caller gets back is durable at the level that was asked for.
+Before the writer's batch begins: authorise, validate, give ids, encode. Inside it each transaction is a member
+(`transaction.py`). What a caller gets back is durable at the level that was asked for.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any, Protocol
 from nirantar import limits
 from nirantar.errors import InvalidInput, Overloaded, VaultUnavailable
 from nirantar.fhir.transaction_bundle import Operation
-from nirantar.fhir.validation import validate
 from nirantar.host.port import Host
 from nirantar.interactions.authorize import SYSTEM_TYPE_PREFIX, Caller, authorize
 from nirantar.interactions.operations import update
@@ -58,13 +57,13 @@ class Transact:
         Raises Forbidden, ResourceInvalid and every other InvalidInput, Conflict, Overloaded, DiskFull, ReadOnly;
         VaultUnavailable when `durability` is "vault" and it is written here but no vault confirmed in time.
         """
-        # Only who may block takes turns with the writer; `submit` serves event loops, which may not.
-        with self._sequencer.computing:
-            durable = self.submit(caller, operations, purpose)
-        return _await(durable)
+        return _await(self.submit(caller, operations, purpose))
 
     def submit(self, caller: Caller, operations: Sequence[Operation], purpose: Purpose) -> Future[Outcome]:
-        """Check and queue; the future is done when the result is durable at the level asked for."""
+        """Check and queue; the future is done when the result is durable at the level asked for, or has the error.
+
+        What is wrong with the resources may come either way: raised here, or by the future.
+        """
         for operation in operations:
             if operation.type.startswith(SYSTEM_TYPE_PREFIX):
                 raise InvalidInput(f"{operation.type} is not a FHIR resource type.")
@@ -77,23 +76,26 @@ class Transact:
         authorize(caller, "read", sorted({*searched, *conditional}))
         if purpose.action == "":
             raise InvalidInput("A transaction needs an action that says what it is for.")
-        for operation in operations:
-            if operation.resource is not None:
-                validate(operation.resource)
-        return self._queue(caller, operations, purpose, searches=bool(searched))
+        return self._queue(caller, operations, purpose, searches=bool(searched), check=True)
 
     def system_record(self, caller: Caller, record: dict[str, Any], purpose: Purpose) -> Outcome:
         """Write a record of our own type (staff account, access-log digest), already checked by its maker, and return
         when durable. Raises what a call does."""
-        return _await(self._queue(caller, (update(record),), purpose, searches=False))
+        return _await(self._queue(caller, (update(record),), purpose, searches=False, check=False))
 
     def _queue(
-        self, caller: Caller, operations: Sequence[Operation], purpose: Purpose, *, searches: bool
+        self, caller: Caller, operations: Sequence[Operation], purpose: Purpose, *, searches: bool, check: bool
     ) -> Future[Outcome]:
         key = purpose.idempotency_key
         hashed = None if key is None else key_hash(caller.actor, key)
-        member = Transaction(self._host, self._node, self._view, caller, purpose, hashed)
-        member.prepare(operations, searches=searches)
+        member = Transaction(
+            self._host, self._node, self._view, operations, caller=caller, purpose=purpose, key_hash=hashed,
+            searches=searches, check=check,
+        )
+        if len(operations) >= limits.PREPARED_BY_CALLER_OPERATIONS_MIN:
+            # Long work belongs to who asked for it; short work is done by the writer, since handing Python's lock to
+            # and fro between threads costs more than it (docs/performance.md).
+            member.prepare()
         durable = self._sequencer.submit(member)
         if (purpose.durability or self._durability) == "node" or self._confirmations is None:
             return durable

@@ -1,7 +1,7 @@
 """One transaction inside the writer: conditions, versions, stamps, and the entry that records it.
 
-`prepare` runs in the caller's thread and does all that does not depend on the state; `decide` runs in the writer's
-thread against the uncommitted view, so that two conditional creates of one commit batch can never both pass.
+`prepare` does all that does not depend on the state, before the transaction's batch begins; `decide` runs against the
+uncommitted view, so that two conditional creates of one commit batch can never both pass.
 Conditions are met in FHIR's order (`foreseen.py`); results and changes stand in the order of the request.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final, Literal
 from uuid import UUID, uuid5
 
@@ -23,16 +24,20 @@ from nirantar.errors import (
     LimitExceeded,
     VersionConflict,
 )
-from nirantar.fhir import json
 from nirantar.fhir.compartment import patient_of
+from nirantar.fhir.dates import range_of_value
+from nirantar.fhir.index_rows import DateRow
+from nirantar.fhir.outline import Outline
 from nirantar.fhir.references import condition_of, references_in, rewrite_references
 from nirantar.fhir.search_query import SearchQuery, parse_condition
 from nirantar.fhir.transaction_bundle import METHODS, Operation, reference_mapping
+from nirantar.fhir.validation import validate
 from nirantar.host.identifiers import uuid7
 from nirantar.host.port import Host
 from nirantar.host.times import instant
 from nirantar.interactions.authorize import Caller
 from nirantar.interactions.foreseen import Foreseen
+from nirantar.interactions.readiness import Ready, ask, make_ready, read_answer
 from nirantar.interactions.repeats import repeated_results, require_same_request
 from nirantar.interactions.results import OperationResult, Status
 from nirantar.journal.entry import ENTRY_VERSION, SALT_BYTES, Attachment, Change, Entry, decode, encode_salt
@@ -45,8 +50,6 @@ Durability = Literal["node", "vault"]
 ACTIONS_ACROSS_PATIENTS: Final = frozenset({"merge-patients", "unmerge-patients"})
 """One entry touches one patient; these are the exceptions (docs/format.md, Entry)."""
 
-_HEAD: Final = frozenset({"resourceType", "id", "meta"})
-_STAMPS: Final = frozenset({"versionId", "lastUpdated"})
 _REQUEST_NAMESPACE: Final = UUID("5f0c7a1e-7c1b-5d3a-9d0e-2b6f4f6d1f10")
 
 
@@ -80,13 +83,13 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Prepared:
-    """An operation that needs nothing more than its turn. `body` is the encoding of its resource without type, id and
-    meta, made early unless references in it wait for the writer. `matched` says that its condition found `id`."""
+    """An operation that needs nothing more than its turn. Its resource is `ready` early unless references in it wait
+    for the writer. `matched` says that its condition found `id`."""
 
     operation: Operation
     id: str
     resource: dict[str, Any] | None
-    body: bytes | None = None
+    ready: Ready | None = None
     matched: bool = False
 
     @property
@@ -99,58 +102,93 @@ class _Prepared:
                 return self.matched or self.operation.condition is None
         return True
 
-    def stamped(self, **meta: str) -> dict[str, Any]:
-        """The resource with its id and with `meta` in place of what the client wrote there."""
-        assert self.resource is not None, "only a resource is stamped"
-        own = {key: value for key, value in self.resource.get("meta", {}).items() if key not in _STAMPS}
-        return {"resourceType": self.operation.type, "id": self.id, "meta": {**meta, **own}}
+    def foreseen(self, last_updated: str) -> dict[str, Any]:
+        """The resource as conditions of the same transaction will find it."""
+        assert self.resource is not None, "only a resource is found"
+        meta = {**self.resource.get("meta", {}), "lastUpdated": last_updated}
+        meta.pop("versionId", None)
+        return {**self.resource, "id": self.id, "meta": meta}
 
 
 class Transaction:
     """One member of a commit batch."""
 
     def __init__(
-        self, host: Host, node: str, view: View, caller: Caller, purpose: Purpose, key_hash: str | None
+        self, host: Host, node: str, view: View, operations: Sequence[Operation], *, caller: Caller, purpose: Purpose,
+        key_hash: str | None, searches: bool, check: bool,
     ) -> None:
+        """`searches` says that a reference is a search, so that what it means is found by the writer alone; `check`
+        that the resources are FHIR's, to be validated."""
         self._host = host
         self._node = node
         self._view = view
         self._caller = caller
         self._purpose = purpose
         self._key_hash = key_hash
-        self._prepared: list[_Prepared] = []
-        self._waits_for_writer = False
+        self._operations = operations
+        self._ids: list[str] = []
+        self._check = check
+        self._waits_for_writer = searches or any(each.condition for each in operations)
+        self._prepared: list[_Prepared] | None = None
+        self._answer: bytes | None = None
+        self.outlines: dict[tuple[str, str], Outline] = {}
         self._results: list[OperationResult] = []
         self._changes: list[Change] = []
         self._changed: set[tuple[str, str]] = set()
         self._replayed: Appended | None = None
 
-    def prepare(self, operations: Sequence[Operation], *, searches: bool) -> None:
-        """Give ids, rewrite references and encode: everything that does not depend on the state.
+    def question(self) -> bytes | None:
+        """What another process needs to know to prepare this in its place; None where only the writer can."""
+        if self._waits_for_writer or not self._check:
+            return None
+        self._ids = self._new_ids()
+        resources = [each.resource for each in self._operations if each.resource is not None]
+        return ask(resources, _reference_mapping(zip(self._operations, self._ids, strict=True)))
 
-        `searches` says that a reference is a search, so that what it means is found by the writer alone.
+    def answered(self, answer: bytes) -> None:
+        """Take what the other process made of the question."""
+        self._answer = answer
+
+    def prepare(self) -> None:
+        """Check the resources, give ids, rewrite references, encode: everything that does not depend on the state.
+
+        Raises ResourceInvalid and what else is wrong with the operations by themselves.
         """
-        self._waits_for_writer = searches or any(each.condition for each in operations)
-        ids = [each.id or self._new_id(place) for place, each in enumerate(operations)]
-        mapping = _reference_mapping(zip(operations, ids, strict=True))
-        for operation, id in zip(operations, ids, strict=True):
-            self._prepared.append(_prepare(operation, id, None if self._waits_for_writer else mapping))
+        if self._prepared is not None:
+            return
+        ready = [] if self._answer is None else read_answer(self._answer)
+        if ready:
+            made = iter(ready)
+            self._prepared = [
+                _Prepared(each, id, each.resource, None if each.resource is None else next(made))
+                for each, id in zip(self._operations, self._ids, strict=True)
+            ]
+            return
+        if self._check:
+            for each in self._operations:
+                if each.resource is not None:
+                    validate(each.resource)
+        ids = self._new_ids()
+        mapping = None if self._waits_for_writer else _reference_mapping(zip(self._operations, ids, strict=True))
+        self._prepared = [_prepare(each, id, mapping) for each, id in zip(self._operations, ids, strict=True)]
 
     def decide(self, turn: Turn) -> Entry | None:
         """Resolve conditions, check versions, stamp, and make the entry."""
+        assert self._prepared is not None, "prepared before its turn"
         state = self._view.uncommitted()
         if self._key_hash is not None and (known := state.entry_for_key(self._key_hash)):
             self._replay(turn, state, *known)
             return None
         recorded_at = instant(turn.now_us)
         if self._waits_for_writer:
-            self._resolve(state, recorded_at)
+            _resolve(self._prepared, state, recorded_at)
         heads = [state.read(each.operation.type, each.id) for each in self._prepared]
         if self._purpose.action not in ACTIONS_ACROSS_PATIENTS:
             _require_one_patient(self._prepared, heads)
         version_id = f"{self._node}.{turn.entry_index}"
+        last_updated = _last_updated(recorded_at)
         for prepared, head in zip(self._prepared, heads, strict=True):
-            self._decide_one(prepared, head, turn, recorded_at, version_id)
+            self._decide_one(prepared, head, turn, recorded_at, version_id, last_updated)
         if not self._changes:
             return None
         return Entry(
@@ -169,49 +207,18 @@ class Transaction:
             return Outcome(tuple(self._results), self._replayed, replayed=True)
         return Outcome(tuple(self._results), appended)
 
+    def _new_ids(self) -> list[str]:
+        return [each.id or self._new_id(place) for place, each in enumerate(self._operations)]
+
     def _new_id(self, place: int) -> str:
         """From the idempotency key, so that a repeat anywhere makes the same resource (invariant 8); else by time."""
         if self._key_hash is not None:
             return str(uuid5(_REQUEST_NAMESPACE, f"{self._key_hash}/{place}"))
         return uuid7(self._host.now_us(), self._host)
 
-    def _resolve(self, state: ViewReader, recorded_at: str) -> None:
-        """Turn every condition into an id, in FHIR's order, then rewrite the references that waited for it."""
-        foreseen = Foreseen(state)
-        for method in METHODS:
-            step = [each for each in self._prepared if each.operation.method == method]
-            for prepared in step:
-                _meet(prepared, foreseen)
-            for prepared in step:
-                if method == "DELETE" and prepared.writes:
-                    foreseen.hide(prepared.operation.type, prepared.id)
-                elif method == "POST" and prepared.writes and prepared.resource is not None:
-                    foreseen.add(prepared.resource | prepared.stamped(lastUpdated=recorded_at))
-        self._resolve_references(state, recorded_at)
-
-    def _resolve_references(self, state: ViewReader, recorded_at: str) -> None:
-        """References by fullUrl first: they may be what a conditional reference then finds a resource by."""
-        mapping = _reference_mapping((each.operation, each.id) for each in self._prepared)
-        foreseen = Foreseen(state)
-        for prepared in self._prepared:
-            if prepared.writes:
-                foreseen.hide(prepared.operation.type, prepared.id)
-            if prepared.resource is not None:
-                prepared.resource = rewrite_references(prepared.resource, mapping)
-                if prepared.writes:
-                    foreseen.add(prepared.resource | prepared.stamped(lastUpdated=recorded_at))
-        meant: dict[str, str] = {}
-        for prepared in self._prepared:
-            if prepared.resource is None:
-                continue
-            for reference, query in searched_references(prepared.resource).items():
-                if reference not in meant:
-                    meant[reference] = foreseen.referred(query)
-            prepared.resource = rewrite_references(prepared.resource, meant)
-            prepared.body = _encoded(prepared.resource)
-
     def _decide_one(
-        self, prepared: _Prepared, head: StoredVersion | None, turn: Turn, recorded_at: str, version_id: str
+        self, prepared: _Prepared, head: StoredVersion | None, turn: Turn, recorded_at: str, version_id: str,
+        last_updated: DateRow,
     ) -> None:
         operation = prepared.operation
         if operation.method == "POST" and prepared.matched:
@@ -224,9 +231,12 @@ class Transaction:
             return
         parents = () if head is None else (head.version_id,)
         resource = None if operation.method == "DELETE" else _stamp(prepared, version_id, recorded_at)
-        if (operation.type, prepared.id) in self._changed:
+        name = (operation.type, prepared.id)
+        if name in self._changed:
             raise BusinessRule(f"Two operations of the transaction resolve to {operation.type}/{prepared.id}.")
-        self._changed.add((operation.type, prepared.id))
+        self._changed.add(name)
+        if resource is not None and prepared.ready is not None:
+            self.outlines[name] = prepared.ready.outline.with_date(last_updated)
         self._changes.append(Change(
             method="DELETE" if resource is None else "PUT", type=operation.type, id=prepared.id,
             version_id=version_id, parents=parents,
@@ -246,21 +256,54 @@ class Transaction:
         if entry is None:
             raise Damaged(f"Entry {entry_index} of {origin} carries this idempotency key but cannot be read.")
         require_same_request(entry, self._purpose.request_hash)
-        operations = [(each.operation, each.id) for each in self._prepared]
+        operations = [(each.operation, each.id) for each in self._prepared or ()]
         self._results = repeated_results(state, entry, operations)
         self._replayed = Appended(origin, entry_index, b"")
 
 
 def _prepare(operation: Operation, id: str, mapping: dict[str, str] | None) -> _Prepared:
-    """With a `mapping` the resource's references are final and it is encoded at once."""
+    """With a `mapping` the resource's references are final and it is made ready at once."""
     if operation.resource is None or mapping is None:
         return _Prepared(operation, id, operation.resource)
     resource = rewrite_references(operation.resource, mapping)
-    return _Prepared(operation, id, resource, _encoded(resource))
+    return _Prepared(operation, id, resource, make_ready(resource))
 
 
-def _encoded(resource: dict[str, Any]) -> bytes:
-    return json.encode({key: value for key, value in resource.items() if key not in _HEAD})
+def _resolve(operations: Sequence[_Prepared], state: ViewReader, recorded_at: str) -> None:
+    """Turn every condition into an id, in FHIR's order, then rewrite the references that waited for it."""
+    foreseen = Foreseen(state)
+    for method in METHODS:
+        step = [each for each in operations if each.operation.method == method]
+        for prepared in step:
+            _meet(prepared, foreseen)
+        for prepared in step:
+            if method == "DELETE" and prepared.writes:
+                foreseen.hide(prepared.operation.type, prepared.id)
+            elif method == "POST" and prepared.writes and prepared.resource is not None:
+                foreseen.add(prepared.foreseen(recorded_at))
+    _resolve_references(operations, state, recorded_at)
+
+
+def _resolve_references(operations: Sequence[_Prepared], state: ViewReader, recorded_at: str) -> None:
+    """References by fullUrl first: they may be what a conditional reference then finds a resource by."""
+    mapping = _reference_mapping((each.operation, each.id) for each in operations)
+    foreseen = Foreseen(state)
+    for prepared in operations:
+        if prepared.writes:
+            foreseen.hide(prepared.operation.type, prepared.id)
+        if prepared.resource is not None:
+            prepared.resource = rewrite_references(prepared.resource, mapping)
+            if prepared.writes:
+                foreseen.add(prepared.foreseen(recorded_at))
+    meant: dict[str, str] = {}
+    for prepared in operations:
+        if prepared.resource is None:
+            continue
+        for reference, query in searched_references(prepared.resource).items():
+            if reference not in meant:
+                meant[reference] = foreseen.referred(query)
+        prepared.resource = rewrite_references(prepared.resource, meant)
+        prepared.ready = make_ready(prepared.resource)
 
 
 def _meet(prepared: _Prepared, foreseen: Foreseen) -> None:
@@ -287,8 +330,8 @@ def _require_one_patient(prepared: Sequence[_Prepared], heads: Sequence[StoredVe
             if each.resource is not None or replaced is not None:
                 patients.add(each.id)
             continue
-        if each.resource is not None:
-            patients.add(patient_of(each.resource) or "")
+        if each.ready is not None:
+            patients.add(each.ready.outline.patient or "")
         if replaced is not None:
             patients.add(patient_of(msgspec.json.decode(replaced)) or "")
     patients.discard("")
@@ -300,16 +343,23 @@ def _require_one_patient(prepared: Sequence[_Prepared], heads: Sequence[StoredVe
 
 
 def _stamp(prepared: _Prepared, version_id: str, recorded_at: str) -> bytes:
-    """The resource's final bytes: type, id and meta first, then the body."""
-    head = json.encode(prepared.stamped(versionId=version_id, lastUpdated=recorded_at))
-    body = prepared.body or b"{}"
-    stamped = head if body == b"{}" else head[:-1] + b"," + body[1:]
+    """The resource's final bytes. Raises LimitExceeded."""
+    assert prepared.ready is not None, "what is written was made ready"
+    stamped = prepared.ready.stamped(prepared.operation.type, prepared.id, version_id, recorded_at)
     if len(stamped) > limits.RESOURCE_BYTES_MAX:
         raise LimitExceeded(
             f"{prepared.operation.type}/{prepared.id} has {len(stamped)} bytes; "
             f"RESOURCE_BYTES_MAX is {limits.RESOURCE_BYTES_MAX}."
         )
     return stamped
+
+
+@lru_cache(maxsize=64)
+def _last_updated(recorded_at: str) -> DateRow:
+    """What the index holds of the time of a resource's last change."""
+    found = range_of_value(recorded_at)
+    assert found is not None, "our own instants are times"
+    return DateRow("_lastUpdated", *found)
 
 
 def _reference_mapping(operations: Iterable[tuple[Operation, str]]) -> dict[str, str]:

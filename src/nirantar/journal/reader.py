@@ -126,6 +126,15 @@ class JournalReader:
         )
         return {frontier.size: frontier for frontier in (gap_frontier(size, hashes) for size, hashes in rows)}
 
+    def next_readable(self, origin: str, entry_index: int) -> int:
+        """The first entry from this one on whose bytes are here; the log's size where there is none."""
+        low = self._low(origin)
+        rows = [] if low is None else self._rows(
+            "SELECT row FROM entry WHERE row >= ? AND row < ? AND length(data) > 0 ORDER BY row LIMIT 1",
+            low + entry_index, low + (1 << ORIGIN_BITS),
+        )
+        return int(rows[0][0]) - (low or 0) if rows else max(entry_index, self.size(origin))
+
     def plain_bytes(self, origin: str, start: int, stop: int) -> int:
         """How many bytes entries [start, stop) are as lines; only their lengths are read."""
         low = self._low(origin)
@@ -145,12 +154,16 @@ class JournalReader:
 
     def slot_is_right(self, origin: str, level: int, slot: int) -> bool:
         """Whether a kept tile hash is the root over the tile below it."""
+        rows = self._rows(
+            "SELECT hash FROM slot JOIN log USING (log_key) WHERE origin = ? AND level = ? AND slot = ?",
+            origin, level, slot,
+        )
         try:
-            kept = self.tile(origin, level, slot // 256, slot % 256 + 1)[-32:]
             below = self.tile(origin, level - 1, slot, 256)
         except NotFound:
             return False
-        return kept == root([below[place : place + 32] for place in range(0, len(below), 32)])
+        hashes = [below[place : place + 32] for place in range(0, len(below), 32)]
+        return bool(rows) and blob(rows[0][0]) == root(hashes)
 
     def checkpoint(self, origin: str) -> tuple[Checkpoint, bytes] | None:
         """The newest signed checkpoint of a log, verified, and the note's exact bytes. Raises ProofInvalid."""

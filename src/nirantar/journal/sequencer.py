@@ -12,16 +12,17 @@ that cannot follow a committed journal for another reason than a full disk, sinc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from itertools import islice
 from queue import Empty, Full, Queue
-from threading import Lock, Thread
+from threading import Thread
 from typing import Any, Final, Protocol, TypeVar
 
 from nirantar import limits
 from nirantar.errors import Damaged, DiskFull, FsyncFailed, Overloaded, ReadOnly
+from nirantar.fhir.outline import Outline
 from nirantar.host.port import Host
 from nirantar.journal.entry import Entry, Hlc, clock_of, encode
 from nirantar.journal.log import Appended, JournalWriter
@@ -51,7 +52,9 @@ class Projection(Protocol):
     def roll_back(self) -> None:
         """Undo the batch."""
 
-    def project(self, entry_index: int, leaf_hash: bytes, entry: Entry) -> None:
+    def project(
+        self, entry_index: int, leaf_hash: bytes, entry: Entry, outlines: Mapping[tuple[str, str], Outline] = ...
+    ) -> None:
         """Fold one entry."""
 
     def skip(self, origin: str, entry_index: int, leaf_hash: bytes, why: str) -> None:
@@ -71,7 +74,19 @@ class Turn:
 
 
 class Member(Protocol):
-    """One waiting write. `decide` runs in the writer's thread, inside the savepoint, against the uncommitted view."""
+    """One waiting write. All of it runs in the writer's thread: `prepare` before its batch begins, `decide` inside the
+    savepoint, against the uncommitted view. `outlines` are those of the resources in the entry that it decided on."""
+
+    outlines: dict[tuple[str, str], Outline]
+
+    def question(self) -> bytes | None:
+        """What a `Preparation` needs to know to prepare this member in its place; None where it cannot."""
+
+    def answered(self, answer: bytes) -> None:
+        """Take what a `Preparation` made of the question; `prepare` goes on from there."""
+
+    def prepare(self) -> None:
+        """Do all that does not depend on the state. Raising refuses this member alone, before it is in any batch."""
 
     def decide(self, turn: Turn) -> Entry | None:
         """The entry to append, or None when there is nothing to write (a retry of what is already there).
@@ -79,6 +94,20 @@ class Member(Protocol):
 
     def answer(self, appended: Appended | None) -> Any:
         """What the caller gets once the batch is durable."""
+
+
+class Preparation(Protocol):
+    """Prepares members elsewhere while the writer commits others. May refuse, and may fail to answer: what it did not
+    prepare, the writer prepares itself."""
+
+    def begin(self, members: Sequence[Member]) -> bool:
+        """Begin with these members; False when that is not possible now."""
+
+    def finish(self) -> None:
+        """Wait until the members that were begun with have their answers, or will have none."""
+
+    def stop(self) -> None:
+        """End it."""
 
 
 @dataclass(slots=True)
@@ -100,17 +129,18 @@ T = TypeVar("T")
 
 class Sequencer:
     """Runs members one after another in commit batches. `start` gives it a thread; without one, `step` runs what waits,
-    which is how the simulation drives it."""
+    which is how the simulation drives it. With a `preparation` what waits is prepared there while the batch before it
+    is committed."""
 
-    def __init__(self, host: Host, journal: JournalWriter, view: Projection, *, after: Hlc | None = None) -> None:
+    def __init__(
+        self, host: Host, journal: JournalWriter, view: Projection, preparation: Preparation | None = None, *,
+        after: Hlc | None = None,
+    ) -> None:
         """`after` is a clock reading that the journal does not know of and every new entry comes after."""
         self._host = host
+        self._preparation = preparation
         self._journal = journal
         self._view = view
-        # Who computes for a write holds this: the callers who prepare, one at a time, and the writer for a batch.
-        # Python computes in one thread at a time in any case, but without this its lock goes to and fro at each call of
-        # SQLite, which cost a third of a core with 64 writers (docs/performance.md).
-        self.computing = Lock()
         self._queue: Queue[_Waiting | _Between | None] = Queue(limits.WRITE_QUEUE_MEMBERS_MAX)
         self._thread: Thread | None = None
         self._refusal: str | None = None
@@ -136,6 +166,8 @@ class Sequencer:
             self._queue.put(None)
             self._thread.join()
             self._thread = None
+        if self._preparation is not None:
+            self._preparation.stop()
         # A member whose thread passed `submit`'s check in time may stand behind the end of the queue.
         for each in self._waiting_now():
             each.future.set_exception(ReadOnly(_STOPPING))
@@ -177,12 +209,13 @@ class Sequencer:
 
     def step(self) -> int:
         """Run the members that wait, as one batch, in the calling thread; how many they were."""
-        batch = list(islice(self._members_in_step(), limits.BATCH_MEMBERS_MAX))
+        waiting = list(islice(self._members_in_step(), limits.BATCH_MEMBERS_MAX))
+        batch = self._prepared(waiting)
         if batch:
             self._run(batch)
-        else:
+        elif not waiting:
             self._catch_up()
-        return len(batch)
+        return len(waiting)
 
     def _members_in_step(self) -> Iterator[_Waiting]:
         for item in self._waiting_now():
@@ -201,40 +234,67 @@ class Sequencer:
                 yield item
 
     def _serve(self) -> None:
+        ahead: list[_Waiting] = []
         stopping = False
-        while not stopping:
-            batch: list[_Waiting] = []
-            try:
-                item = self._queue.get(timeout=_RETRY_SECONDS if self._behind else None)
-            except Empty:
+        while not stopping or ahead:
+            waiting: list[_Waiting] = []
+            between: _Between | None = None
+            if not stopping:
+                waiting, between, stopping = self._gather(wait=not ahead)
+            helped = self._begin_to_prepare(waiting)
+            if ahead:
+                self._run(ahead)
+            if helped and self._preparation is not None:
+                self._preparation.finish()
+            ahead = self._prepared(waiting)
+            if ahead and not (helped and between is None):
+                self._run(ahead)
+                ahead = []
+            if between is not None:
+                self._run_between(between)
+
+    def _gather(self, *, wait: bool) -> tuple[list[_Waiting], _Between | None, bool]:
+        """The members that wait, perhaps none, what is to run behind them, and whether the writer is to stop then."""
+        waiting: list[_Waiting] = []
+        most = limits.BATCH_MEMBERS_MAX if self._preparation is None else limits.PREPARED_ELSEWHERE_MEMBERS_MAX
+        try:
+            item = self._queue.get(block=wait, timeout=_RETRY_SECONDS if self._behind else None)
+            while item is not None:
+                if isinstance(item, _Between):
+                    return waiting, item, False
+                waiting.append(item)
+                if len(waiting) == most:
+                    return waiting, None, False
+                item = self._queue.get_nowait()
+        except Empty:
+            if not waiting:
                 self._catch_up()
+            return waiting, None, False
+        return waiting, None, True
+
+    def _begin_to_prepare(self, waiting: Sequence[_Waiting]) -> bool:
+        """Whether these are being prepared elsewhere: worth its way only for several."""
+        return (
+            self._preparation is not None and len(waiting) >= limits.PREPARED_ELSEWHERE_MEMBERS_MIN
+            and self._preparation.begin([each.member for each in waiting])
+        )
+
+    def _prepared(self, waiting: Sequence[_Waiting]) -> list[_Waiting]:
+        """Those who take part in the batch: who is wrong in itself, or was cancelled, does not."""
+        batch = []
+        for each in waiting:
+            # From here on nobody can cancel it: its answer must find its future, durable as it then is.
+            if not each.future.set_running_or_notify_cancel():
                 continue
-            self._let_others_join()
-            while isinstance(item, _Waiting):
-                batch.append(item)
-                if len(batch) == limits.BATCH_MEMBERS_MAX:
-                    break
-                try:
-                    item = self._queue.get_nowait()
-                except Empty:
-                    break
-            stopping = item is None
-            if batch:
-                self._run(batch)
-            if isinstance(item, _Between):
-                self._run_between(item)
+            try:
+                each.member.prepare()
+            except Exception as error:  # noqa: BLE001 - it is this member's own, and nothing was begun
+                each.future.set_exception(error)
+            else:
+                batch.append(each)
+        return batch
 
-    def _let_others_join(self) -> None:
-        """Wait for callers who are preparing, as long as each turn brings another: one fsync then serves them all."""
-        joined = -1
-        while joined < self._queue.qsize() < limits.BATCH_MEMBERS_MAX:
-            joined = self._queue.qsize()
-            with self.computing:
-                pass
-
-    def _run(self, waiting: Sequence[_Waiting]) -> None:
-        # From here on nobody can cancel a member: its answer must find its future, durable as it then is.
-        batch = [each for each in waiting if each.future.set_running_or_notify_cancel()]
+    def _run(self, batch: Sequence[_Waiting]) -> None:
         try:
             self._commit_batch(batch)
         except FsyncFailed as failure:
@@ -275,9 +335,8 @@ class Sequencer:
         written: list[tuple[Appended, Entry]] = []
         refused: list[tuple[_Waiting, BaseException]] = []
         try:
-            with self.computing:
-                for each in batch:
-                    self._run_member(each, kept, written, refused)
+            for each in batch:
+                self._run_member(each, kept, written, refused)
             if written:
                 self._journal.commit()
                 self._size = self._journal.size()
@@ -328,7 +387,7 @@ class Sequencer:
             appended = None
             if entry is not None:
                 appended = self._journal.append(encode(entry))
-                self._view.project(appended.entry_index, appended.leaf_hash, entry)
+                self._view.project(appended.entry_index, appended.leaf_hash, entry, each.member.outlines)
         except (DiskFull, FsyncFailed, Damaged):
             raise
         except Exception as error:  # noqa: BLE001 - a member's own error undoes that member alone

@@ -31,7 +31,7 @@ from nirantar.store.digest import (
     subject_of,
 )
 from nirantar.store.port import Page, Position, StoredVersion
-from nirantar.store.projector import Number, Projected, numbers_in, parse_resource, read_entry
+from nirantar.store.projector import NO_OUTLINES, Number, Outlines, Projected, numbers_in, parse_resource, read_entry
 from nirantar.tlog.merkle import leaf_hash as merkle_leaf_hash
 
 Name = tuple[str, str]
@@ -99,11 +99,13 @@ class MemoryView:
         """See the port. Nothing to do where no batch is open."""
         self._batch = self._before_member = None
 
-    def project(self, entry_index: int, leaf_hash: bytes, entry: Entry) -> None:
+    def project(
+        self, entry_index: int, leaf_hash: bytes, entry: Entry, outlines: Outlines = NO_OUTLINES
+    ) -> None:
         """See the port."""
         state = self._open()
         self._advance(entry.origin, entry_index, leaf_hash)
-        folding = read_entry(entry_index, entry, self._grants)
+        folding = read_entry(entry_index, entry, self._grants, outlines)
         if isinstance(folding, str):
             state.unfolded += ((entry.origin, entry_index, folding),)
             return
@@ -174,8 +176,8 @@ class MemoryView:
         version = _Version(stored, change.compartment, node, state.arrivals)
         name = (change.type, change.id)
         state.versions[name] = (*state.versions.get(name, ()), version)
-        if change.document is not None:
-            state.numbers |= frozenset(numbers_in(change.document, self._series_of_system))
+        if change.outline is not None:
+            state.numbers |= frozenset(numbers_in(change.outline.identifiers, self._series_of_system))
 
 
 class MemoryReader:

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from nirantar.fhir.outline import Outline
 from nirantar.fhir.search_query import SearchQuery
 from nirantar.fold.grants import Grant
 from nirantar.journal.entry import Entry
@@ -149,8 +150,8 @@ class FreezableView(Protocol):
 
     def move_log(self) -> tuple[int, int, int] | None:
         """Move what gathered in the file's log into the file, beside the writer, who would otherwise have to do it
-        after one of his next batches; what to tell `log_moved`, or None where it is little. Any thread but the writer's.
-        Raises FsyncFailed, after which the process must exit; Overloaded, DiskFull."""
+        after one of his next batches; what to tell `log_moved`, or None where it is little. Any thread but the
+        writer's. Raises FsyncFailed, after which the process must exit; Overloaded, DiskFull."""
 
     def log_moved(self, moved: tuple[int, int, int]) -> None:
         """What `move_log` gave; in the writer's thread, between batches."""
@@ -177,8 +178,11 @@ class View(Protocol):
     def roll_back(self) -> None:
         """Undo the whole batch."""
 
-    def project(self, entry_index: int, leaf_hash: bytes, entry: Entry) -> None:
-        """Fold one entry; the next of its origin, in order. Raises Damaged when it is not the next one."""
+    def project(
+        self, entry_index: int, leaf_hash: bytes, entry: Entry, outlines: Mapping[tuple[str, str], Outline] = ...
+    ) -> None:
+        """Fold one entry; the next of its origin, in order. `outlines` by (type, id) are those of its resources that
+        its maker has at hand. Raises Damaged when it is not the next one."""
 
     def skip(self, origin: str, entry_index: int, leaf_hash: bytes, why: str) -> None:
         """Count an entry as seen without folding it (unknown format version)."""

@@ -7,13 +7,13 @@ entry is folded depends on the entry and its origin's grant alone, never on what
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
 
-from nirantar.fhir.compartment import patient_of
+from nirantar.fhir.outline import Outline, outline_of
 from nirantar.fold.grants import Grant, violation
 from nirantar.fold.version_graph import node_of, version_id
 from nirantar.host.times import from_instant
@@ -27,17 +27,22 @@ _document_decoder: Final = msgspec.json.Decoder()
 Number = tuple[str, int]
 """(series, serial number without its check digit)."""
 
+Outlines = Mapping[tuple[str, str], Outline]
+"""By (type, id): the outlines of an entry's resources that whoever made the entry has at hand."""
+
+NO_OUTLINES: Final[Outlines] = {}
+
 
 @dataclass(frozen=True, slots=True)
 class Projected:
-    """One resource version, read: `document` is its parsed resource and `resource` its bytes (None: deleted)."""
+    """One resource version, read: `outline` is its resource's and `resource` its bytes (None: deleted)."""
 
     type: str
     id: str
     parents: tuple[str, ...]
     compartment: str
     resource: bytes | None
-    document: dict[str, Any] | None
+    outline: Outline | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +54,11 @@ class Folding:
     changes: tuple[Projected, ...]
 
 
-def read_entry(entry_index: int, entry: Entry, grants: Mapping[str, Grant]) -> Folding | str:
-    """The entry made ready to fold, or a sentence (without patient data) that says why it is not folded."""
+def read_entry(
+    entry_index: int, entry: Entry, grants: Mapping[str, Grant], outlines: Outlines = NO_OUTLINES
+) -> Folding | str:
+    """The entry made ready to fold, or a sentence (without patient data) that says why it is not folded. A resource
+    whose outline is in `outlines` is not read again: only who made the entry just now may give one."""
     origin = entry.origin
     grant = grants.get(origin)
     if (why := violation(grant, entry_index, entry.role, (change.type for change in entry.changes))) is not None:
@@ -70,14 +78,14 @@ def read_entry(entry_index: int, entry: Entry, grants: Mapping[str, Grant]) -> F
     for change in entry.changes:
         if change.version_id != own_version:
             return f"it names a version id that is not its own ({own_version})"
-        projected = read_change(change)
+        projected = read_change(change, outlines.get((change.type, change.id)))
         if isinstance(projected, str):
             return projected
         changes.append(projected)
     return Folding(hlc, recorded_at_us, tuple(changes))
 
 
-def read_change(change: Change) -> Projected | str:
+def read_change(change: Change, outline: Outline | None = None) -> Projected | str:
     """One change read, or why it cannot be. Foreign entries are not validated, so names are checked here: the
     digest's lines and the version graph rely on them."""
     if _TYPE.fullmatch(change.type) is None or _ID.fullmatch(change.id) is None:
@@ -90,11 +98,13 @@ def read_change(change: Change) -> Projected | str:
             return f"a {change.method} of {change.type} carries the wrong payload"
         compartment = compartment_of(change.type, change.id, None)
         return Projected(change.type, change.id, change.parents, compartment, None, None)
-    document = parse_resource(resource)
-    if document is None or document.get("resourceType") != change.type or document.get("id") != change.id:
-        return f"a resource is not the {change.type} that its change names"
-    compartment = compartment_of(change.type, change.id, document)
-    return Projected(change.type, change.id, change.parents, compartment, resource, document)
+    if outline is None:
+        document = parse_resource(resource)
+        if document is None or document.get("resourceType") != change.type or document.get("id") != change.id:
+            return f"a resource is not the {change.type} that its change names"
+        outline = outline_of(document)
+    compartment = compartment_of(change.type, change.id, outline.patient)
+    return Projected(change.type, change.id, change.parents, compartment, resource, outline)
 
 
 def parse_resource(resource: bytes) -> dict[str, Any] | None:
@@ -106,32 +116,24 @@ def parse_resource(resource: bytes) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def compartment_of(resource_type: str, resource_id: str, document: dict[str, Any] | None) -> str:
+def compartment_of(resource_type: str, resource_id: str, patient_id: str | None) -> str:
     """`Patient/<id>` for what belongs to one patient, else the resource's type.
 
     A deletion says nothing of its patient, so it belongs to its type; a Patient belongs to himself even then.
     """
     if resource_type == "Patient":
         return f"Patient/{resource_id}"
-    patient_id = None if document is None else patient_of(document)
     return f"Patient/{patient_id}" if patient_id is not None and _ID.fullmatch(patient_id) else resource_type
 
 
-def numbers_in(document: dict[str, Any], series_of_system: Mapping[str, str]) -> list[Number]:
-    """The serial numbers that a resource's identifiers carry, by `series_of_system` (identifier system -> series).
+def numbers_in(identifiers: Iterable[tuple[str, str]], series_of_system: Mapping[str, str]) -> list[Number]:
+    """The serial numbers that identifiers (system, value) carry, by `series_of_system` (identifier system -> series).
 
     The last digit of an identifier is its check digit and is left out. Values that are not plain digits carry none.
     """
-    identifiers = document.get("identifier")
-    if not isinstance(identifiers, list):
-        return []
     found = []
-    for identifier in identifiers:
-        if not isinstance(identifier, dict):
-            continue
-        series, value = series_of_system.get(str(identifier.get("system"))), identifier.get("value")
-        if series is None or not isinstance(value, str) or not 2 <= len(value) <= 19:
-            continue
-        if value.isascii() and value.isdigit():
+    for system, value in identifiers:
+        series = series_of_system.get(system)
+        if series is not None and 2 <= len(value) <= 19 and value.isascii() and value.isdigit():
             found.append((series, int(value[:-1])))
     return found

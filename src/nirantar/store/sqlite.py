@@ -25,6 +25,7 @@ from nirantar.host.write_ahead_log import WriteAheadLog
 from nirantar.journal.entry import Entry
 from nirantar.store.disk_errors import translated
 from nirantar.store.port import StoredVersion
+from nirantar.store.projector import NO_OUTLINES, Outlines
 from nirantar.store.schema import empty, set_up
 from nirantar.store.sqlite_digest import settle, stale_subjects
 from nirantar.store.sqlite_freezing import FrozenSqliteView
@@ -108,11 +109,13 @@ class SqliteView:
         if not self._connection.get_autocommit():
             self._execute("ROLLBACK")
 
-    def project(self, entry_index: int, leaf_hash: bytes, entry: Entry) -> None:
+    def project(
+        self, entry_index: int, leaf_hash: bytes, entry: Entry, outlines: Outlines = NO_OUTLINES
+    ) -> None:
         """See the port."""
         self._require_batch()
         with self._at_disk():
-            self._writer.project(entry_index, leaf_hash, entry, self._grants)
+            self._writer.project(entry_index, leaf_hash, entry, self._grants, outlines)
 
     def skip(self, origin: str, entry_index: int, leaf_hash: bytes, why: str) -> None:
         """See the port."""

@@ -19,7 +19,7 @@ from nirantar.store.disk_errors import translated
 from nirantar.store.port import VIEW_KIND
 from nirantar.store.schema import INDEX_TABLES, SEQUENCE_BITS
 from nirantar.store.sqlite_digest import IS_HEAD, stored_tree_is_right
-from nirantar.store.sqlite_indexing import LookUp, rows_of
+from nirantar.store.sqlite_indexing import LookUp, outlined
 from nirantar.store.sqlite_rows import Row, all_rows, each_row, one_row
 
 _RESOURCES: Final = (
@@ -106,7 +106,8 @@ def _check_resources(connection: apsw.Connection, index_rows: dict[str, int]) ->
         body = bodies[shown]
         if bool(deleted) != (body is None):
             yield Finding(where, "its deletion mark is wrong", VIEW_KIND)
-        rows = rows_of(body)
+        outline = outlined(body)
+        rows = [] if outline is None else list(outline.rows())
         for row in rows:
             index_rows[LookUp.table_of(row)] += 1
         if not all(look_up.holds(type_key, key, row) for row in rows):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import apsw
 
 from nirantar.fhir.index_rows import DateRow, IndexRow, ReferenceRow, StringRow, TokenRow
-from nirantar.fhir.search_parameters import extract
+from nirantar.fhir.outline import Outline, outline_of
 from nirantar.store.projector import parse_resource
 from nirantar.store.schema import span_of
 from nirantar.store.sqlite_rows import first_row, one_row
@@ -115,46 +114,45 @@ class Indexer:
         self._cursor = cursor
         self._interned = interned
 
-    def replace(
-        self, type_key: int, resource_key: int, old: bytes | None, new: bytes | dict[str, Any] | None
-    ) -> None:
-        """Make the index say of the resource what `new` says, where until now it said what `old` said.
+    def replace(self, type_key: int, resource_key: int, old: bytes | None, new: Outline | None) -> None:
+        """Make the index say of the resource what `new` says, where until now it said what the bytes `old` said.
 
-        What `old` said is found by reading its bytes again: no second index has to remember it.
+        What `old` said is found by reading it again: no second index has to remember it.
         """
-        before, after = rows_of(old), rows_of(new)
-        if before:
-            kept = set(before) & set(after)
-            self._write(_REMOVE, type_key, resource_key, [row for row in before if row not in kept])
-            after = [row for row in after if row not in kept]
-        self._write(_ADD, type_key, resource_key, after)
+        before = outlined(old)
+        if before is not None:
+            kept = set(before.rows()) & set(() if new is None else new.rows())
+            self._write(_REMOVE, type_key, resource_key, before.without(kept))
+            new = None if new is None else new.without(kept)
+        if new is not None:
+            self._write(_ADD, type_key, resource_key, new)
 
     def _write(
-        self, statements: dict[type[IndexRow], str], type_key: int, resource_key: int, rows: Sequence[IndexRow]
+        self, statements: dict[type[IndexRow], str], type_key: int, resource_key: int, rows: Outline
     ) -> None:
         """Run the statements for these rows, all of one kind together. The hot loop of the fold."""
-        if not rows:
-            return
-        interned, params = self._interned, self._interned.params(type_key)
-        tokens: list[Columns] = []
-        strings: list[Columns] = []
-        dates: list[Columns] = []
-        references: list[Columns] = []
-        for row in rows:
-            param_key = params.get(row[0]) or interned.param_key(type_key, row[0])
-            if isinstance(row, TokenRow):
-                tokens.append((param_key, row[2], interned.system_key(row[1]), resource_key))
-            elif isinstance(row, ReferenceRow):
-                references.append((param_key, row[1], resource_key))
-            elif isinstance(row, DateRow):
-                dates.append((param_key, span_of(row[1], row[2]), row[1], row[2], resource_key))
-            else:
-                strings.append((param_key, row[1], resource_key))
-        for kind, found in (
-            (TokenRow, tokens), (StringRow, strings), (DateRow, dates), (ReferenceRow, references)
-        ):  # fmt: skip
-            if found:
-                self._cursor.executemany(statements[kind], found)
+        interned, params, run = self._interned, self._interned.params(type_key), self._cursor.executemany
+        param_key, system_key = interned.param_key, interned.system_key
+        if rows.tokens:
+            run(statements[TokenRow], [
+                (params.get(param) or param_key(type_key, param), code, system_key(system), resource_key)
+                for param, system, code in rows.tokens
+            ])
+        if rows.strings:
+            run(statements[StringRow], [
+                (params.get(param) or param_key(type_key, param), value, resource_key) for param, value in rows.strings
+            ])
+        if rows.dates:
+            run(statements[DateRow], [
+                (params.get(param) or param_key(type_key, param), span_of(low_us, high_us), low_us, high_us,
+                 resource_key)
+                for param, low_us, high_us in rows.dates
+            ])
+        if rows.references:
+            run(statements[ReferenceRow], [
+                (params.get(param) or param_key(type_key, param), target, resource_key)
+                for param, target in rows.references
+            ])
 
 
 class LookUp:
@@ -190,10 +188,7 @@ class LookUp:
         return first_row(self._cursor, found, (param[0], *columns, resource_key)) is not None
 
 
-def rows_of(resource: bytes | dict[str, Any] | None) -> list[IndexRow]:
-    """Every index row of a resource once, given as bytes or parsed; none for a deletion.
-
-    `_id` is left out: the table of resources answers it, and its rows would be as many again as the resources.
-    """
-    document = parse_resource(resource) if isinstance(resource, bytes) else resource
-    return [] if document is None else [row for row in extract(document) if row[0] != "_id"]
+def outlined(resource: bytes | None) -> Outline | None:
+    """The outline of a resource's bytes; None for a deletion."""
+    document = None if resource is None else parse_resource(resource)
+    return None if document is None else outline_of(document)

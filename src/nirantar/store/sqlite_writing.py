@@ -16,9 +16,9 @@ from nirantar.errors import Damaged, LimitExceeded
 from nirantar.fold.grants import Grant
 from nirantar.fold.version_graph import GraphNode, heads, node_of, parse_version_id, rank, version_id
 from nirantar.journal.entry import Entry
-from nirantar.store.projector import Folding, Projected, numbers_in, read_entry
+from nirantar.store.projector import Folding, Outlines, Projected, numbers_in, read_entry
 from nirantar.store.schema import SEQUENCE_BITS
-from nirantar.store.sqlite_indexing import Indexer, Interned
+from nirantar.store.sqlite_indexing import Indexer, Interned, outlined
 from nirantar.store.sqlite_rows import all_rows, first_row, one_row
 
 _ORIGIN: Final = "SELECT origin_key, entries FROM origin WHERE name = ?"
@@ -74,10 +74,12 @@ class Writer:
         self._interned.forget()
         self._folded.clear()
 
-    def project(self, entry_index: int, leaf_hash: bytes, entry: Entry, grants: Mapping[str, Grant]) -> None:
+    def project(
+        self, entry_index: int, leaf_hash: bytes, entry: Entry, grants: Mapping[str, Grant], outlines: Outlines
+    ) -> None:
         """Fold one entry or keep it as evidence; see the port."""
         origin_key = self._advance(entry.origin, entry_index, leaf_hash)
-        folding = read_entry(entry_index, entry, grants)
+        folding = read_entry(entry_index, entry, grants, outlines)
         if isinstance(folding, str):
             self._cursor.execute(_UNFOLDED, (origin_key, entry_index, folding))
             return
@@ -111,8 +113,8 @@ class Writer:
         compartment_key = self._interned.compartment_key(change.compartment)
         deleted = change.resource is None
         version_row = placed.next_row(compartment_key)
-        if change.document is not None and "identifier" in change.document:
-            cursor.executemany(_NUMBER, numbers_in(change.document, self._series_of_system))
+        if change.outline is not None and change.outline.identifiers:
+            cursor.executemany(_NUMBER, numbers_in(change.outline.identifiers, self._series_of_system))
         self._stale(change, change.compartment)
 
         found = first_row(cursor, _FIND, (type_key, change.id))
@@ -122,7 +124,7 @@ class Writer:
             placed.write(version_row, resource_key, type_key, change)
             for parent in change.parents:
                 cursor.execute(_AWAIT, (resource_key, parent))
-            self._indexer.replace(type_key, resource_key, None, change.document)
+            self._indexer.replace(type_key, resource_key, None, change.outline)
             return
 
         resource_key, shown, head_count, shown_origin_key, shown_index, shown_resource = found
@@ -133,7 +135,7 @@ class Writer:
         if alone and self._names(change.parents[0], shown_origin_key, shown_index):
             cursor.execute(_SHOW, (version_row, 1, deleted, resource_key))
             self._stale_row(change, shown)
-            self._indexer.replace(type_key, resource_key, shown_resource, change.document)
+            self._indexer.replace(type_key, resource_key, shown_resource, change.outline)
         else:
             self._fold_concurrent(resource_key, type_key, change, shown, shown_resource)
 
@@ -165,7 +167,7 @@ class Writer:
         (resource,) = one_row(cursor, _RESOURCE, (current[0],))
         cursor.execute(_SHOW, (current[0], len(current), resource is None, resource_key))
         if current[0] != shown:
-            self._indexer.replace(type_key, resource_key, shown_resource, resource)
+            self._indexer.replace(type_key, resource_key, shown_resource, outlined(resource))
 
     def _names(self, parent: str, origin_key: int, entry_index: int) -> bool:
         """Whether the version id `parent` is that of the version with this origin and index."""

@@ -79,6 +79,11 @@ class SegmentHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Whether it carries what `prove_header` needs."""
         return self.v >= SEGMENT_VERSION
 
+    @property
+    def proof(self) -> RangeProof:
+        """What leads from its leaf hashes to the root of its checkpoint."""
+        return RangeProof(_hashes(self.left_hashes), _hashes(self.right_hashes))
+
     def left_frontier(self) -> Frontier:
         """The log's frontier before its first entry."""
         return Frontier.from_hashes(self.first_index, _hashes(self.left_hashes))
@@ -175,6 +180,8 @@ class SegmentWriter:
         self._plain_bytes_max = SEGMENT_MERGED_PLAIN_BYTES_MAX if merged else SEGMENT_PLAIN_BYTES_MAX
         self._compressor = zstandard.ZstdCompressor(level=ZSTD_LEVEL_MERGED if merged else ZSTD_LEVEL).compressobj()
         self._compressed: list[bytes] = []
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
         self._leaf_hashes: list[bytes] = []
         self._plain_bytes = 0
 
@@ -192,11 +199,15 @@ class SegmentWriter:
             self._plain_bytes > self._plain_bytes_max or len(self._leaf_hashes) == self._entries_max
         ):
             raise LimitExceeded(f"A segment takes {self._entries_max} entries, {self._plain_bytes_max} bytes in all")
-        self._compressed.append(self._compressor.compress(entry + b"\n"))
         self._leaf_hashes.append(leaf_hash)
+        self._waiting += (entry, b"\n")
+        self._waiting_bytes += len(entry) + 1
+        if self._waiting_bytes >= _CHUNK_BYTES:
+            self._compress_waiting()
 
     def finish(self, *, proof: RangeProof, checkpoint_note: str, recipients: Sequence[str]) -> bytes:
         """The bytes of the segment. Raises ConfigInvalid for a bad recipient."""
+        self._compress_waiting()
         self._compressed.append(self._compressor.flush())
         ciphertext = encrypt(b"".join(self._compressed), recipients)
         self._compressed.clear()
@@ -212,6 +223,11 @@ class SegmentWriter:
             checkpoint=checkpoint_note,
         )
         return _encoder.encode(header) + _HEADER_END + ciphertext
+
+    def _compress_waiting(self) -> None:
+        self._compressed.append(self._compressor.compress(b"".join(self._waiting)))
+        self._waiting.clear()
+        self._waiting_bytes = 0
 
 
 def read_header(data: bytes, *, key: str) -> SegmentHeader:
@@ -232,9 +248,8 @@ def prove_header(header: SegmentHeader, verifier: Verifier, *, key: str) -> tupl
         raise SegmentDamaged(key, "its format is 1, which proves its entries only together with all before them")
     try:
         checkpoint = open_checkpoint(header.checkpoint.encode(), verifier)
-        proof = RangeProof(_hashes(header.left_hashes), _hashes(header.right_hashes))
         leaves = _hashes(header.leaf_hashes)
-        frontier = verify_range(header.first_index, leaves, checkpoint.tree_size, proof, checkpoint.root_hash)
+        frontier = verify_range(header.first_index, leaves, checkpoint.tree_size, header.proof, checkpoint.root_hash)
     except ProofInvalid as reason:
         raise SegmentDamaged(key, str(reason)) from None
     return checkpoint, frontier
@@ -263,14 +278,15 @@ def entries_of(data: bytes, header: SegmentHeader, identities: Sequence[str], *,
 
     Raises SegmentDamaged, EntryDamaged for the entry that differs, IdentityWrong if no identity fits.
     """
-    position = 0
+    position, leaves = 0, _hashes(header.leaf_hashes)
     try:
         for entry in _lines(decrypt(data[data.index(_HEADER_END) + len(_HEADER_END) :], identities)):
-            if position < header.count:
-                _check_entry(header.origin, header.first_index + position, entry, header.leaf_hash(position))
-                yield entry
+            if position == header.count:
+                raise SegmentDamaged(key, f"it holds more than {position} entries, its header says {position}")
+            _check_entry(header.origin, header.first_index + position, entry, leaves[position])
+            yield entry
             position += 1
-    except EntryDamaged:
+    except (EntryDamaged, SegmentDamaged):
         raise
     except Damaged as reason:
         raise SegmentDamaged(key, str(reason)) from None
@@ -344,15 +360,23 @@ def _check_entry(origin: str, entry_index: int, entry: bytes, leaf_hash: bytes) 
 def _lines(compressed: bytes) -> Iterator[bytes]:
     """Decompress within bounds, line by line: a few bytes can say that they are gigabytes."""
     decompressor = zstandard.ZstdDecompressor(max_window_size=SEGMENT_ZSTD_WINDOW_BYTES_MAX)
-    rest, total = b"", 0
+    begun: list[bytes] = []
+    begun_bytes = total = 0
     with decompressor.stream_reader(compressed) as reader:
         while chunk := _read(reader):
             total += len(chunk)
             if total > SEGMENT_OPENED_BYTES_MAX:
                 raise Damaged(f"it decompresses to more than SEGMENT_OPENED_BYTES_MAX ({SEGMENT_OPENED_BYTES_MAX})")
-            *lines, rest = (rest + chunk).split(b"\n")
-            yield from lines
-    if rest or not total:
+            *lines, rest = chunk.split(b"\n")
+            if lines:
+                lines[0] = b"".join((*begun, lines[0]))
+                yield from lines
+                begun, begun_bytes = [], 0
+            begun.append(rest)
+            begun_bytes += len(rest)
+            if begun_bytes > ENTRY_BYTES_MAX:
+                raise Damaged(f"one of its lines is longer than ENTRY_BYTES_MAX ({ENTRY_BYTES_MAX})")
+    if begun_bytes or not total:
         raise Damaged("its last entry is cut off")
 
 

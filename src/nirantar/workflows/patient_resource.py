@@ -108,6 +108,16 @@ def uhid_of(patient: dict[str, Any], uhid_system: str) -> str:
                  if each.get("system") == uhid_system and "value" in each), "")
 
 
+def number_system_of(patient: dict[str, Any]) -> str:
+    """The identifier system under which a registration numbered this patient, or ""."""
+    return next((str(each["system"]) for each in patient.get("identifier", []) for coding in _codings(each)
+                 if coding in ((IDENTIFIER_TYPES, "MR"), (IDENTIFIER_TYPES, "MRT")) and "system" in each), "")
+
+
+def _codings(identifier: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(each.get("system", ""), each.get("code", "")) for each in identifier.get("type", {}).get("coding", [])]
+
+
 def is_temporary(patient: dict[str, Any]) -> bool:
     """Whether the identity is a temporary one, of a person whom nobody could name."""
     return any(coding.get("code") == "MRT" for each in patient.get("identifier", [])

@@ -98,6 +98,17 @@ def test_a_refused_piece_is_named_and_stops_nothing(node: Node) -> None:
     assert report.resources == {"Patient": 1}
 
 
+def test_a_refused_bundle_names_the_entry(node: Node) -> None:
+    """A Bundle has hundreds of resources: the reason says which one it is about."""
+    put(node, "b.json", {"resourceType": "Bundle", "type": "transaction", "entry": [
+        {"resource": {"resourceType": "Organization", "name": "Ward"}, "request": {"method": "POST", "url": "Organization"}},
+        {"resource": {"resourceType": "Patient", "gender": "x"}, "request": {"method": "POST", "url": "Patient"}},
+    ]})
+    (place, why), = taken(node).rejected
+    assert place == "b.json"
+    assert why.startswith("Bundle.entry[1].resource.gender: ")
+
+
 def test_lines_are_found_whatever_pieces_they_are_read_in(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines keep their numbers and content across the edges of what is read at once, with and without a last newline."""
     put(node, "a.ndjson", b"\n" + json.encode(patient("1")) + b"\n\r\n" + json.encode(patient("2")) + b"\n{}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,13 @@ from nirantar.fold.roster import Roster
 from nirantar.host.simulated import SimulatedHost
 from nirantar.host.times import instant
 from nirantar.interactions.operations import create, update
+from nirantar.interactions.transaction import Purpose
 from nirantar.journal.log import JOURNAL_FILE, JournalWriter
 from nirantar.tlog.note import Verifier
 from nirantar.vault.encryption import new_identity
 from nirantar.vault.keys import SegmentKey
+from nirantar.workflows.patient_fields import PersonFields
+from nirantar.workflows.patient_resource import IDENTIFIER_TYPES, new_patient
 from simulated_site import CALLER, NEW, NODE, ORIGIN, VAULT, Site, found_site, opened, write
 
 PATIENT = {"resourceType": "Patient", "id": "p", "name": [{"family": "One"}]}
@@ -57,6 +61,26 @@ def test_everything_comes_back_and_goes_on(site: Site) -> None:
         assert node.status().recovered_from == (ORIGIN,)
     assert verify_node(site.host, NEW).ok
     assert verify_vault(site.host, [site.vault], site.identity).logs == {ORIGIN: 2, f"{ORIGIN}-r1": 1}
+
+
+def test_the_patients_numbers_keep_a_system_of_the_hospitals_own(site: Site) -> None:
+    """Settings are in no vault: the recovered node takes the system from the newest registration, not from what an
+    import brought, and goes on with it."""
+    settings = NODE / "nirantar.toml"
+    written = site.host.files.read(settings).decode().replace("urn:nirantar:test-hospital:uhid", "https://hospital.test/uhid")
+    site.host.files.remove(settings)
+    site.host.files.put_new(settings, written.encode())
+    strange = {"type": {"coding": [{"system": IDENTIFIER_TYPES, "code": "MR"}]}, "system": "urn:elsewhere", "value": "1"}
+    with opened(site) as node:
+        system, number = node.papers.configuration.uhid_system, node.doors.numbers.take("uhid")
+        person = PersonFields(name="Asha", gender="female", age="30", age_unit="years")
+        patient = new_patient(person, number, system, date(2026, 11, 24))
+        node.doors.transact.submit(CALLER, [create(patient)], Purpose("register"))
+        node.sequencer.step()
+        write(node, create({"resourceType": "Patient", "identifier": [strange]}))
+    site.recovered()
+    with opened(site, NEW) as node:
+        assert node.papers.configuration.uhid_system == system == "https://hospital.test/uhid"
 
 
 def test_a_repeat_of_an_old_request_finds_its_result_on_the_new_node(site: Site) -> None:

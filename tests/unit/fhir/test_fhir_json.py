@@ -151,3 +151,9 @@ def test_whole_and_fractional_numbers_have_their_own_types() -> None:
     """No float ever: it would lose digits."""
     decoded: Any = json.decode(b"[1,1.0,1e2]")
     assert [type(number) for number in decoded] == [int, Decimal, Decimal]
+
+
+def test_a_byte_that_is_not_utf_8_is_named_where_it_stands() -> None:
+    """Counted from the start of the body, so that whoever sent it can look it up in his file."""
+    with pytest.raises(MalformedJson, match=r"at byte 23\."):
+        json.decode('{"a": "देवी", '.encode() + b'"\xff": 1}')

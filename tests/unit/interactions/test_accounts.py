@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import msgspec
 import pytest
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
 
 from nirantar import limits
 from nirantar.errors import Forbidden, InvalidInput, NotFound, NotSignedIn, Overloaded
@@ -74,6 +78,77 @@ def test_ten_failures_lock_a_login_for_a_while(node: SimulatedNode) -> None:
     assert node.accounts.sign_in("ravi", PASSWORD, "pc-1").name == "Ravi"
     node.host.advance((limits.SIGN_IN_FAILURE_WINDOW_SECONDS + 1) * 1_000_000)
     assert node.accounts.sign_in("asha", PASSWORD, "pc-1").name == "Asha Rao"
+
+
+def test_guesses_made_at_once_are_counted_like_guesses_in_a_row(node: SimulatedNode) -> None:
+    """However many wrong passwords are being checked at the same moment, no more than the limit is ever checked."""
+    checked: list[str] = []
+    all_asked = Barrier(limits.SIGN_IN_FAILURES_MAX + 3)
+
+    class Slow(PasswordHasher):
+        def verify(self, hash: str | bytes, password: str | bytes) -> bool:
+            assert hash, password
+            checked.append(str(password))
+            raise VerifyMismatchError
+
+    accounts = Accounts(node.host, node.view, node.transact, node.access_log, Slow())
+
+    def guess(number: int) -> type[Exception] | None:
+        all_asked.wait()
+        try:
+            accounts.sign_in("asha", f"guess {number}", "pc-1")
+        except (NotSignedIn, Overloaded) as refused:
+            return type(refused)
+        return None
+
+    with accounts._hashing, ThreadPoolExecutor(all_asked.parties) as guessers:
+        # One of the two hashing turns is taken, so that guesses queue up before the first of them is judged.
+        answers = list(guessers.map(guess, range(all_asked.parties)))
+    assert answers.count(NotSignedIn) == len(checked) == limits.SIGN_IN_FAILURES_MAX
+    assert answers.count(Overloaded) == 3
+
+
+def test_invented_logins_do_not_wash_out_what_is_known_of_a_real_one(
+    node: SimulatedNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Memory for logins that nobody has is bounded and for itself: a locked account stays locked, whatever is tried."""
+    monkeypatch.setattr(limits, "SIGN_IN_LOGINS_REMEMBERED_MAX", 3)
+    for _ in range(limits.SIGN_IN_FAILURES_MAX):
+        refusal(node, "asha", "wrong")
+    for number in range(10):
+        refusal(node, f"invented-{number}", "wrong")
+    with pytest.raises(Overloaded, match="wait 15 minutes"):
+        node.accounts.sign_in("asha", PASSWORD, "pc-1")
+    assert len(node.accounts._failures_of_nobody) == 3
+
+
+def test_a_login_that_nobody_has_is_locked_like_a_real_one(node: SimulatedNode) -> None:
+    """So a lock does not tell which logins exist."""
+    for _ in range(limits.SIGN_IN_FAILURES_MAX):
+        refusal(node, "nobody", "wrong")
+    with pytest.raises(Overloaded, match="wait 15 minutes"):
+        node.accounts.sign_in("nobody", "wrong", "pc-1")
+
+
+def test_a_new_password_from_it_opens_a_locked_login(node: SimulatedNode) -> None:
+    """As the refusal says: IT can end the wait."""
+    for _ in range(limits.SIGN_IN_FAILURES_MAX):
+        refusal(node, "asha", "wrong")
+    node.accounts.put(IT, Account("asha", "Asha Rao", "registration-clerk", active=True), "eight tall pines")
+    assert node.accounts.sign_in("asha", "eight tall pines", "pc-1").name == "Asha Rao"
+
+
+def test_when_many_sign_in_at_once_the_rest_is_told_to_come_back(
+    node: SimulatedNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sign-ins never take all threads of the server, and whoever is sent away has not used up a try."""
+    monkeypatch.setattr(limits, "SIGN_INS_AT_ONCE_MAX", 1)
+    accounts = Accounts(node.host, node.view, node.transact, node.access_log, node.accounts._hasher)
+    with accounts._waiting:
+        for _ in range(limits.SIGN_IN_FAILURES_MAX + 1):
+            with pytest.raises(Overloaded, match="Many people"):
+                accounts.sign_in("asha", PASSWORD, "pc-1")
+    assert accounts.sign_in("asha", PASSWORD, "pc-1").name == "Asha Rao"
 
 
 def test_a_changed_role_counts_at_the_next_sign_in(node: SimulatedNode) -> None:

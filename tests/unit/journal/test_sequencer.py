@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from threading import current_thread
 from typing import Any
 
 import pytest
 
+from nirantar import limits
 from nirantar.errors import BusinessRule, ReadOnly
+from nirantar.fhir.outline import Outline
 from nirantar.host.times import instant
 from nirantar.interactions.operations import create
 from nirantar.interactions.transaction import Purpose
 from nirantar.journal.entry import Entry, Hlc, decode, encode
 from nirantar.journal.log import Appended
+from nirantar.journal.sequencer import Member as SequencerMember
 from nirantar.journal.sequencer import Sequencer, Turn
 from nirantar.tlog.note import Signer
 from simulated_node import INTEGRATION, ORIGIN, SimulatedNode, a_patient, in_one_batch
@@ -28,6 +31,21 @@ class Member:
     def __init__(self, does: str = "writes") -> None:
         self.does = does
         self.turn: Turn | None = None
+        self.outlines: dict[tuple[str, str], Outline] = {}
+        self.told: bytes | None = None
+
+    def question(self) -> bytes | None:
+        """What it does."""
+        return self.does.encode()
+
+    def answered(self, answer: bytes) -> None:
+        """Keep the answer."""
+        self.told = answer
+
+    def prepare(self) -> None:
+        """An error, or nothing to do."""
+        if self.does == "is wrong":
+            raise BusinessRule("wrong")
 
     def decide(self, turn: Turn) -> Entry | None:
         """An empty entry, an error, or nothing."""
@@ -164,3 +182,50 @@ def test_a_stopped_writer_refuses(node: SimulatedNode) -> None:
     assert done.result(0).results[0].status == "created"
     with pytest.raises(ReadOnly, match="stopping"):
         node.sequencer.submit(Member())
+
+
+class Elsewhere:
+    """A preparation that answers every question, or refuses to begin."""
+
+    def __init__(self, *, refuses: bool = False) -> None:
+        self.refuses = refuses
+        self.begun: list[int] = []
+        self._members: Sequence[SequencerMember] = ()
+
+    def begin(self, members: Sequence[SequencerMember]) -> bool:
+        """Note how many."""
+        self._members = members
+        self.begun.append(len(members))
+        return not self.refuses
+
+    def finish(self) -> None:
+        """Answer each."""
+        for member in self._members:
+            member.answered((member.question() or b"") + b"!")
+
+    def stop(self) -> None:
+        """Nothing to end."""
+
+
+def test_who_is_wrong_in_itself_is_in_no_batch(node: SimulatedNode) -> None:
+    """A member that cannot be prepared hears its own error; the others are written as if it had not been there."""
+    futures = in_one_batch(node.sequencer, [Member("is wrong"), Member()])
+    with pytest.raises(BusinessRule, match="wrong"):
+        futures[0].result(0)
+    assert futures[1].result(0).entry_index == 0
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+def test_many_are_prepared_elsewhere_in_order(node: SimulatedNode, refuses: bool) -> None:
+    """What waits in numbers is prepared elsewhere while the batch before it is written; the order stays, nobody is
+    forgotten when the writer stops, and where the help refuses the writer does without."""
+    elsewhere = Elsewhere(refuses=refuses)
+    sequencer = Sequencer(node.host, node.journal, node.view, elsewhere)
+    members = [Member() for _ in range(100)]
+    futures = [sequencer.submit(member) for member in members]
+    sequencer.start()
+    sequencer.stop()
+    assert [future.result(0).entry_index for future in futures] == list(range(100))
+    most = limits.PREPARED_ELSEWHERE_MEMBERS_MAX
+    assert elsewhere.begun[:3] == [most] * 3
+    assert {member.told for member in members[: 3 * most]} == ({None} if refuses else {b"writes!"})

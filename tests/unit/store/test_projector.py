@@ -80,10 +80,17 @@ def test_grants_belong_to_their_node() -> None:
 )
 def test_numbers(value: str, expected: list[tuple[str, int]]) -> None:
     """An identifier of a declared system gives its digits without the check digit; anything else gives none."""
-    identifiers = [{"system": "urn:uhid", "value": value}, {"system": "urn:other", "value": "777"}, "odd", {}]
-    assert numbers_in({"identifier": identifiers}, {"urn:uhid": "uhid"}) == expected
+    assert numbers_in([("urn:uhid", value), ("urn:other", "777")], {"urn:uhid": "uhid"}) == expected
 
 
-def test_identifiers_of_another_shape_give_no_numbers() -> None:
-    """A single identifier (as some types have) is not a list and carries no number."""
-    assert numbers_in({"identifier": {"system": "urn:uhid", "value": "100000014"}}, {"urn:uhid": "uhid"}) == []
+def test_an_outline_at_hand_is_taken() -> None:
+    """A resource whose outline its maker gives is not read again, and is filed as if it had been."""
+    entry = NodeLog("opd-1").put(observation("o", "a")).entry
+    read = read_entry(0, entry, GRANTS)
+    assert isinstance(read, Folding)
+    outline = read.changes[0].outline
+    assert outline is not None
+    again = read_entry(0, entry, GRANTS, {("Observation", "o"): outline})
+    assert isinstance(again, Folding)
+    assert again.changes[0] == read.changes[0]
+    assert again.changes[0].outline is outline

@@ -10,11 +10,12 @@ import pytest
 import zstandard
 
 from nirantar.errors import ConfigInvalid, EntryDamaged, IdentityWrong, LimitExceeded, SegmentDamaged
-from nirantar.limits import SEGMENT_ENTRIES_MAX, SEGMENT_OPENED_BYTES_MAX, SEGMENT_PLAIN_BYTES_MAX
+from nirantar.limits import ENTRY_BYTES_MAX, SEGMENT_ENTRIES_MAX, SEGMENT_PLAIN_BYTES_MAX
 from nirantar.tlog.checkpoint import Checkpoint
 from nirantar.tlog.compact_range import range_hashes, range_proof
 from nirantar.tlog.merkle import MemoryHashReader, leaf_hash, range_root
 from nirantar.tlog.note import Signer
+from nirantar.vault import segments
 from nirantar.vault.encryption import decrypt, encrypt, new_identity, recipient_of
 from nirantar.vault.segments import (
     SegmentHeader,
@@ -220,13 +221,21 @@ def test_an_altered_entry_is_named_by_its_index() -> None:
         (zstandard.compress(b"\n".join(ENTRIES)), "last entry is cut"),
         (zstandard.compress(b""), "last entry is cut"),
         (b"not zstd", "not zstd"),
-        (zstandard.compress(bytes(SEGMENT_OPENED_BYTES_MAX + 2)), "SEGMENT_OPENED_BYTES_MAX"),
+        (zstandard.compress(bytes(ENTRY_BYTES_MAX + 2)), "ENTRY_BYTES_MAX"),
+        (zstandard.compress(b"\n".join(ENTRIES) + b"\n" * 40_000_000), "it holds more than 3 entries"),
     ],
 )
 def test_content_that_does_not_fit_is_named(compressed: bytes, expected: str) -> None:
     """Missing entries, a missing end, no zstd, and a few bytes that unpack to more than the bound."""
     with pytest.raises(SegmentDamaged, match=expected):
         open_segment(with_plain(compressed), [IDENTITY], key=KEY)
+
+
+def test_an_opened_segment_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries that are all good, but more than a segment may hold, are refused before they fill the memory."""
+    monkeypatch.setattr(segments, "SEGMENT_OPENED_BYTES_MAX", 20)
+    with pytest.raises(SegmentDamaged, match="SEGMENT_OPENED_BYTES_MAX"):
+        open_segment(segment(), [IDENTITY], key=KEY)
 
 
 def test_a_ciphertext_that_is_no_age_file_is_damaged() -> None:

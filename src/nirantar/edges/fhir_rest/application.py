@@ -6,6 +6,7 @@ No middleware stands before a read: an endpoint finds the caller, calls its hand
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from typing import Final
 
@@ -77,7 +78,10 @@ class _Endpoint:
         exchange = Exchange(self._edge, scope, receive)
         try:
             answer = await self._answer(exchange)
-        except ClientGone:
+        except ClientGone as gone:
+            # A server that has answered broken HTTP by itself refuses a second answer; one that has not needs ours.
+            with suppress(Exception):
+                await _send(of_error(gone), scope["method"], send)
             return
         except Exception as error:  # noqa: BLE001 - the edge's boundary: every failure gets its answer here
             answer = of_error(error)

@@ -18,11 +18,11 @@ from nirantar.edges.fhir_rest.reading import query_pairs
 from nirantar.edges.fhir_rest.searching import found
 from nirantar.edges.fhir_rest.statuses import status_of
 from nirantar.edges.fhir_rest.writing import done
-from nirantar.errors import InvalidInput, NirantarError
+from nirantar.errors import InvalidInput, NirantarError, ResourceInvalid
 from nirantar.fhir.operation_outcome import operation_outcome
 from nirantar.fhir.response_bundle import EntryResponse, transaction_response
 from nirantar.fhir.search_query import parse_query
-from nirantar.fhir.transaction_bundle import Operation, Request, parse_transaction
+from nirantar.fhir.transaction_bundle import Operation, Request, parse_transaction, resources_invalid
 from nirantar.host.times import instant
 from nirantar.interactions.authorize import authorize
 from nirantar.interactions.repeats import request_hash
@@ -51,10 +51,14 @@ async def _transaction(exchange: Exchange, request: Request, size: int) -> dict[
     responses: dict[int, EntryResponse] = {}
     if writes:
         submit = exchange.doors.transact.submit
-        future = await exchange.edge.compute(
-            size, lambda: submit(exchange.caller, writes, exchange.purpose("fhir-transaction", writes))
-        )
-        outcome = await durable(future)
+        try:
+            future = await exchange.edge.compute(
+                size, lambda: submit(exchange.caller, writes, exchange.purpose("fhir-transaction", writes))
+            )
+            outcome = await durable(future)
+        except ResourceInvalid as error:
+            # The door stops at the first resource that is wrong, and knows no Bundle: the client gets all, and where.
+            raise await exchange.edge.compute(size, partial(resources_invalid, writes)) or error from None
         for operation, result in zip(writes, outcome.results, strict=True):
             responses[operation.entry_index] = _written(exchange, result)
     for operation in reads:

@@ -12,8 +12,12 @@ from nirantar.edges.fhir_rest.statuses import HttpRefusal
 from nirantar.errors import Overloaded
 
 
-class ClientGone(Exception):
-    """The connection ended before the request did: nobody is there to answer."""
+class ClientGone(HttpRefusal):
+    """The request ended before its body was whole: a connection that broke, where nobody reads the answer any more, or
+    a body that is wrong as HTTP, such as a chunk without a length."""
+
+    def __init__(self) -> None:
+        super().__init__(400, "structure", "The body ended before it was whole.", ((b"connection", b"close"),))
 
 
 class Bodies:

@@ -96,8 +96,9 @@ def require_json_wanted(headers: Headers, query: bytes) -> None:
     accepted = headers.get(b"accept", b"*/*")
     if accepted in (b"*/*", b"application/fhir+json"):
         return
-    if not any(_media_type(part) in _JSON_TYPES for part in accepted.decode("latin-1").split(",")):
-        raise HttpRefusal(406, "not-supported", "Only JSON is spoken here: Accept: application/fhir+json.")
+    parts = accepted.decode("latin-1").split(",")
+    if not any(_media_type(part) in _JSON_TYPES and not _of_another_release(part) for part in parts):
+        raise HttpRefusal(406, "not-supported", "Only JSON of FHIR R4 is spoken here: Accept: application/fhir+json.")
 
 
 def require_content_type(headers: Headers, *, form: bool = False) -> None:
@@ -108,8 +109,16 @@ def require_content_type(headers: Headers, *, form: bool = False) -> None:
     if _media_type(written) not in wanted or (charset is not None and charset[1] not in ("utf-8", "utf8", "us-ascii")):
         name = FORM if form else "application/fhir+json"
         raise HttpRefusal(415, "not-supported", f"The body must be {name} in UTF-8, and Content-Type must say so.")
+    if _of_another_release(written):
+        raise HttpRefusal(415, "not-supported", "The body must be FHIR R4: fhirVersion=4.0 in Content-Type, or none.")
     if headers.get(b"content-encoding", b"identity").lower() not in (b"identity", b""):
         raise HttpRefusal(415, "not-supported", "The body must not be compressed.")
+
+
+def _of_another_release(media_type: str) -> bool:
+    """Whether a media type asks for another FHIR release than R4 (R4 http §3.1.0.1.12)."""
+    release = re.search(r"fhirversion\s*=\s*\"?([^\s;,\"]*)", media_type.lower())
+    return release is not None and release[1] not in ("4.0", "4.0.1")
 
 
 def _media_type(text: str) -> str:

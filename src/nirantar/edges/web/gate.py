@@ -6,13 +6,14 @@ whether a session exists. Handlers are synchronous and run in worker threads.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import parse_qsl, quote
 
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import RedirectResponse, Response
 
 from nirantar import limits
@@ -121,15 +122,27 @@ def _to_sign_in(request: Request) -> Response:
     return RedirectResponse(f"/sign-in?back={back}{lost}", SEE_OTHER)
 
 
-async def _read_form(request: Request) -> dict[str, str]:
-    """The posted fields, each once. Raises InvalidInput and LimitExceeded."""
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
-        raise InvalidInput("This address takes a filled-in form of one of our pages, and nothing else.")
+async def _read_body(request: Request) -> bytearray:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > limits.FORM_BYTES_MAX:
             raise LimitExceeded(f"The form is larger than {limits.FORM_BYTES_MAX} bytes (FORM_BYTES_MAX).")
+    return body
+
+
+async def _read_form(request: Request) -> dict[str, str]:
+    """The posted fields, each once. Raises InvalidInput and LimitExceeded."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM:
+        raise InvalidInput("This address takes a filled-in form of one of our pages, and nothing else.")
+    try:
+        async with asyncio.timeout(limits.REQUEST_BODY_SECONDS_MAX):
+            body = await _read_body(request)
+    except (TimeoutError, ClientDisconnect):
+        raise InvalidInput(
+            f"The form did not arrive whole within {limits.REQUEST_BODY_SECONDS_MAX:.0f} s (REQUEST_BODY_SECONDS_MAX). "
+            "Send it again."
+        ) from None
     try:
         pairs = parse_qsl(
             body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=limits.FORM_FIELDS_MAX

@@ -24,6 +24,7 @@ PAGES: Final = (
     Page("POST", "/sign-in", PUBLIC, signing_in.sign_in),
     Page("POST", "/sign-out", PUBLIC, signing_in.sign_out),
     Page("GET", "/patients", CHART_READERS, finding.patients),
+    Page("POST", "/patients", CHART_READERS, finding.search),
     Page("GET", "/patients/new", REGISTRARS, registering.form),
     Page("POST", "/patients/new", REGISTRARS, registering.submit),
     Page("GET", "/patients/{patient_id}", CHART_READERS, record.record),

@@ -67,10 +67,10 @@ def test_json_is_acceptable(accept: bytes) -> None:
 
 @pytest.mark.parametrize(
     ("accept", "query"),
-    [(b"application/fhir+xml", b""), (b"text/html", b""), (b"*/*", b"_format=xml"), (b"*/*", b"a=1&_format=application/fhir%2Bxml")],
+    [(b"application/fhir+xml", b""), (b"application/fhir+json; fhirVersion=5.0", b""), (b"text/html", b""), (b"*/*", b"_format=xml"), (b"*/*", b"a=1&_format=application/fhir%2Bxml")],
 )
 def test_other_formats_are_not(accept: bytes, query: bytes) -> None:
-    """What can only be answered in XML or HTML is 406."""
+    """What can only be answered in XML or HTML, or as another release of FHIR, is 406."""
     with pytest.raises(HttpRefusal) as refused:
         headers.require_json_wanted({b"accept": accept}, query)
     assert refused.value.status == 406
@@ -90,6 +90,7 @@ def test_format_goes_before_accept(query: bytes) -> None:
         {}, {b"content-type": b"text/plain"}, {b"content-type": b"application/x-www-form-urlencoded"},
         {b"content-type": b"application/json; charset=latin-1"}, {b"content-type": b"\xff"},
         {b"content-type": b"application/json", b"content-encoding": b"gzip"},
+        {b"content-type": b"application/fhir+json; fhirVersion=5.0"},
     ],
 )
 def test_other_content_is_refused(sent: dict[bytes, bytes]) -> None:
@@ -101,7 +102,8 @@ def test_other_content_is_refused(sent: dict[bytes, bytes]) -> None:
 
 def test_json_content_passes() -> None:
     """FHIR JSON and plain JSON pass, with or without their charset, but not as a search form."""
-    for written in (b"application/fhir+json", b"application/json; charset=UTF-8", b'APPLICATION/JSON;charset="utf-8"'):
+    for written in (b"application/fhir+json", b"application/json; charset=UTF-8", b'APPLICATION/JSON;charset="utf-8"',
+                    b"application/fhir+json; fhirVersion=4.0"):
         headers.require_content_type({b"content-type": written})
         with pytest.raises(HttpRefusal):
             headers.require_content_type({b"content-type": written}, form=True)

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from nirantar.edges.web.desk import Asked, Desk
 from nirantar.edges.web.failures import kind_of
 from nirantar.edges.web.patient_search import candidates
+from nirantar.edges.web.typed import TYPED, unseal
 from nirantar.errors import Conflict, FieldsInvalid, InvalidInput, NirantarError, Unavailable
 from nirantar.fhir import json
 from nirantar.host.identifiers import uuid7
@@ -34,9 +35,10 @@ _FORM_FIELDS: Final = (*PERSON_FIELDS, "category", "department")
 
 
 def form(desk: Desk, asked: Asked) -> Response:
-    """An empty registration form, with the key that makes sending it twice harmless."""
+    """An empty registration form, with the name that was searched for in vain, and the key that makes sending it twice
+    harmless."""
     filled = dict.fromkeys(_FORM_FIELDS, "") | {"age_unit": "years", "category": "general"}
-    typed = asked.query.get("name", "")[:120]
+    typed = unseal(asked.secret, asked.query.get(TYPED, ""))
     if typed and not any(character.isdigit() for character in typed):
         filled["name"] = typed
     return _form_page(desk, asked, filled, new_key(desk))
