@@ -12,7 +12,7 @@ Two rules keep the file right (a naive hole-filling file corrupted a database wh
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from threading import Lock
@@ -26,6 +26,7 @@ from nirantar.host.page_source import PageSource
 
 PAGE_BYTES: Final = 4096
 _SHIFT: Final = 12
+_RUN_PAGES_MAX: Final = 64
 
 
 class LazyPages:
@@ -138,18 +139,28 @@ class LazyPages:
 
     def _store(self, fetched: Mapping[int, bytes]) -> dict[int, bytes]:
         """Store what is still absent; what the disk did not take is returned."""
-        not_stored = {}
-        for page, data in fetched.items():
+        not_stored: dict[int, bytes] = {}
+        for run in _runs(sorted(fetched)):
             with self._lock:
-                if page in self.presence:
-                    continue
-                try:
-                    self._file.xWrite(data, page * PAGE_BYTES)
-                except (apsw.FullError, apsw.IOError):
-                    not_stored[page] = data
-                else:
-                    self.presence.add(page)
+                for pages in _runs([page for page in run if page not in self.presence]):
+                    data = b"".join([fetched[page] for page in pages])
+                    try:
+                        self._file.xWrite(data, pages[0] * PAGE_BYTES)
+                    except (apsw.FullError, apsw.IOError):
+                        not_stored.update((page, fetched[page]) for page in pages)
+                    else:
+                        for page in pages:
+                            self.presence.add(page)
         return not_stored
+
+
+def _runs(pages: Sequence[int]) -> Iterator[Sequence[int]]:
+    """Ascending pages in stretches without a gap, none longer than _RUN_PAGES_MAX: the lock is held for one write."""
+    start = 0
+    for place in range(1, len(pages) + 1):
+        if place == len(pages) or pages[place] != pages[place - 1] + 1 or place - start == _RUN_PAGES_MAX:
+            yield pages[start:place]
+            start = place
 
 
 @contextmanager

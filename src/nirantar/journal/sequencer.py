@@ -8,6 +8,8 @@ what a crash would take back, and why an answer means durable.
 What goes wrong has one meaning each: a member's own error undoes only that member; a full disk undoes the batch and
 tells every member; a failed fsync ends the process, since nobody knows what the disk now holds; and so does a view
 that cannot follow a committed journal for another reason than a full disk, since the next start folds it anew.
+
+Long because batches, what runs between them and what is prepared ahead of them share one queue and one order.
 """
 
 from __future__ import annotations
