@@ -33,7 +33,7 @@ check: $(DEVELOPMENT) ## Lint, types, layers and the tidy rules; seconds, not mi
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/unit/test_tidy.py
 
-bench: $(RUNTIME) ## Measure; ARGS="--only NAME --json"
+bench: $(DEVELOPMENT) ## Measure; ARGS="--only NAME --json"
 	$(BIN)/nirantar bench $(ARGS)
 
 soak: $(DEVELOPMENT) ## The long runs that `make test` leaves out: hours, one worker, no time limit

@@ -89,6 +89,10 @@ class CountingVault:
         """See the port."""
         return self._vault.warning
 
+    def require_protection(self) -> str | None:
+        """See the port."""
+        return self._vault.require_protection()
+
     def put_new(self, key: str, data: bytes) -> None:
         """See the port."""
         self._vault.put_new(key, data)

@@ -17,6 +17,7 @@ from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
 
+from nirantar.app.ceremony import check_identity
 from nirantar.app.founding import found_hospital, publish, write_directory
 from nirantar.app.vaults import open_vault
 from nirantar.continuity.identity import RecoveryIdentity
@@ -45,11 +46,13 @@ class Site:
 
 
 def found_site(place: Path, *, durability: str = "node") -> Site:
-    """A new hospital below `place`, with one node and a directory vault."""
+    """A new hospital below `place`, with one node, a directory vault, and a recovery sheet that was read back."""
     host = RealHost()
     vault = place / "vault"
     founded, identity = found_hospital(host, "Fault Hospital", "opd-1", vaults=[vault.as_uri()], durability=durability)
-    publish(open_vault(host, vault.as_uri(), create=True), founded.document, founded.roster, founded.roster_note)
+    opened = open_vault(host, vault.as_uri(), create=True)
+    publish(opened, founded.document, founded.roster, founded.roster_note, founded.custody)
+    check_identity(host, [opened], identity)
     directory = place / "node"
     write_directory(host, directory, founded)
     credentials = Credentials(host, directory / CREDENTIALS_FILE)

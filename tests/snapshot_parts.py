@@ -19,7 +19,7 @@ from nirantar.vault.snapshots import open_with_keys, read_manifest
 from snapshots_at_hand import NODE, ORIGIN, RECIPIENT, SIGNER, SLUG
 
 DIRECTORY = Path("/node/snapshot")
-ISSUER = Issuer(SLUG, NODE, SIGNER, (RECIPIENT,), 1)
+ISSUER = Issuer(SLUG, NODE, SIGNER, lambda: (RECIPIENT,), 1)
 
 
 @dataclass

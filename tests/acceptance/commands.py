@@ -45,6 +45,12 @@ def nirantar(*words: str | Path, text: str = "", code: int = 0, terminal: bool =
     return Ran(done.returncode, done.stdout, done.stderr)
 
 
+def read_sheet_back(identity: Path, vault: str) -> Ran:
+    """Scan the recovery sheet of this identity: its code holds the file's lines under another title."""
+    text = identity.read_text().replace("recovery identity of", "recovery sheet of")
+    return nirantar("custody", "check", "--vault", vault, text=text)
+
+
 def in_this_process(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str | Path
 ) -> Ran:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import Ran, nirantar
+from commands import Ran, nirantar, read_sheet_back
 
 from nirantar.host.real import RealHost
 from nirantar.journal.entry import Entry, decode
@@ -210,7 +210,11 @@ def renamed(value: Any, names: dict[str, str]) -> Any:
 
 
 def test_doctor_finds_the_node_well(journey: Journey) -> None:
-    """Nothing bad after a clean life; the vault's weakness is told, not hidden."""
+    """Nothing bad after a clean life, once somebody has read the recovery sheet back; the vault's weakness is told, not
+    hidden."""
+    report = nirantar("doctor", journey.old, "--json", code=1).document
+    assert [each["what"] for each in report["observations"] if each["verdict"] == "bad"] == ["recovery sheet"]
+    read_sheet_back(journey.place / "node.recovery-identity", (journey.place / "vault").as_uri())
     report = nirantar("doctor", journey.old, "--json").document
     by_name = {(each["what"], each["verdict"]): each["sentence"] for each in report["observations"]}
     assert report["ok"] is True, report

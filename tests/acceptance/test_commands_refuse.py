@@ -9,9 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from commands import Ran, in_this_process, nirantar
+from commands import Ran, in_this_process, nirantar, read_sheet_back
 
 from nirantar.cli.__main__ import COMMANDS
+from nirantar.continuity import guard
+from nirantar.host.real import RealHost
 from nirantar.vault.keys import HOSPITAL_KEY
 from serving_node import found_site, serving
 
@@ -30,6 +32,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("two")
     for name, vault in (("node", "vault"), ("other", "other-vault")):
         nirantar("init", place / name, "--hospital", f"{name} Hospital", "--node", "opd", "--vault", (place / vault).as_uri())
+        read_sheet_back(place / f"{name}.recovery-identity", (place / vault).as_uri())
     return place
 
 
@@ -38,6 +41,8 @@ def place(made: Path, tmp_path: Path) -> Path:
     """A copy to spoil, together with an empty vault and files that are nothing."""
     shutil.copytree(made, tmp_path / "here", copy_function=shutil.copy)
     here = tmp_path / "here"
+    # `other` may write here; `node` stays a copy.
+    guard.bind(RealHost(), here / "other" / "generation.json")
     (here / "empty-vault").mkdir()
     (here / "file").write_text("x")
     (here / "directory").mkdir()
@@ -67,7 +72,7 @@ REFUSED = {
     INIT.replace("{here}/new", "/proc/nirantar"): (3, "Check the path and who may write there"),
     INIT.replace("--node opd", "--node OPD"): (3, "all in lower case"),
     INIT.replace("--node opd", "--node roster"): (3, "cannot name a node"),
-    INIT.replace("file://{here}/fresh", "s3://bucket"): (3, "file:///absolute/path"),
+    INIT.replace("file://{here}/fresh", "s3://No.Bucket"): (3, "is not a bucket"),
     INIT.replace("file://{here}/fresh", "{here}/fresh"): (3, "file:///absolute/path"),
     INIT.replace("{here}/fresh", "{here}/other-vault"): (3, "belongs to a hospital already"),
     INIT + " --identity-out {here}/new/key": (3, "must not lie in the node's directory"),

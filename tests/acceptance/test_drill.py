@@ -47,6 +47,11 @@ def test_nothing_is_lost_when_the_vault_acknowledges() -> None:
     assert report["resumed"] > 0
     assert report["files_locked"] > 8
     assert 0 < report["seconds_to_first_service"] <= report["seconds_to_full"]
+    timeline = report["timeline"]
+    assert timeline["watched"]
+    assert 0 < timeline["alarm"] <= 2.0, "the alarm left too late, or never"
+    assert timeline["alarm"] < timeline["killed"] < timeline["first_service"]
+    assert timeline["last_acknowledged"] < timeline["first_service"]
     assert not list(Path(tempfile.gettempdir()).glob("nirantar-scratch-*/client/report.json"))
 
 

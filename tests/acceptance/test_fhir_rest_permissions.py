@@ -81,6 +81,10 @@ def test_each_role_gets_what_its_rule_allows(client: RestClient, role: str) -> N
                 # A write by condition also asks for the right to read what the condition would find.
                 may = may and ("?" not in path or allowed(role, "read", resource_type))
                 assert (response.status_code != 403) == may, (role, permission, resource_type, response.text)
+            if permission.access == "disclose" and resource_type == "Patient":
+                asked = {"resourceType": "Parameters", "parameter": [{"name": "reason", "valueString": "test"}]}
+                status = client.call(permission.method, path, asked, role=role).status_code
+                assert status == (404 if ROLES[role].discloses else 403), role
             assert response.status_code < 500
             assert response.status_code != 401
 

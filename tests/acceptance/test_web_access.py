@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from starlette.requests import Request
@@ -18,8 +20,9 @@ from nirantar.edges.web.application import SECURITY_HEADERS
 from nirantar.edges.web.desk import Desk as WebDesk
 from nirantar.edges.web.gate import endpoint_of
 from nirantar.edges.web.pages import MENU, PAGES
-from nirantar.edges.web.permissions import CHART_READERS, EVERYBODY, OPERATORS, REGISTRARS, SLIP_PRINTERS
+from nirantar.edges.web.permissions import CHART_READERS, DISCLOSERS, EVERYBODY, OPERATORS, REGISTRARS, SLIP_PRINTERS
 from nirantar.edges.web.session import local_path
+from nirantar.host.watching import Touched
 from nirantar.interactions.authorize import ROLES, Caller, allowed
 
 CLERK = Caller("staff:asha", "Asha Rao", "registration-clerk", "web:test")
@@ -37,6 +40,7 @@ EXPECTED = {
     ("GET", "/patients/{patient_id}"): CHART_READERS,
     ("GET", "/patients/{patient_id}/safe"): CHART_READERS,
     ("GET", "/patients/{patient_id}/proof"): CHART_READERS,
+    ("POST", "/patients/{patient_id}/disclosure"): DISCLOSERS,
     ("GET", "/patients/{patient_id}/history"): CHART_READERS,
     ("GET", "/patients/{patient_id}/history/{type}/{id}"): CHART_READERS,
     ("GET", "/patients/{patient_id}/correct"): REGISTRARS,
@@ -88,6 +92,7 @@ def test_the_matrix_gives_nobody_more_than_the_doors_do() -> None:
         assert all(allowed(role, "write", each) for each in ("Patient", "Encounter", "Coverage"))
     assert {role for role in EVERYBODY if allowed(role, "read", "Patient")} == set(CHART_READERS)
     assert {role for role in EVERYBODY if ROLES[role].operates} == set(OPERATORS)
+    assert {role for role in ROLES if ROLES[role].discloses} == set(DISCLOSERS)
     assert {path for path, _, _ in MENU} <= {page.path for page in PAGES}
 
 
@@ -315,3 +320,19 @@ def test_a_form_that_does_not_arrive_does_not_hold_a_connection(desk: Desk, monk
         answer = asyncio.run(asyncio.wait_for(endpoint(Request(scope, receive)), 10))
         assert answer.status_code == 400
         assert "did not arrive whole" in bytes(answer.body).decode()
+
+
+def test_an_alarm_is_red_on_the_status_page_for_everybody(tmp_path: Path) -> None:
+    """What was touched, when, and whether the vault has it; hostile file names are shown as text."""
+    with open_node(tmp_path) as alarmed:
+        alarmed.alarms.note([Touched("view.db", "renamed"), Touched("<script>pay</script>", "created")])
+        browser = Desk(alarmed)
+        browser.use_session_of(CLERK)
+        deadline = time.monotonic() + 5
+        while "In the vault since" not in (page := browser.get("/status").text):
+            assert time.monotonic() < deadline, page
+        assert 'class="verdict bad"' in page
+        assert "ALARM: another program changed this node" in page
+        assert "view.db renamed" in page
+        assert "&lt;script&gt;pay&lt;/script&gt; created" in page
+        browser.close()

@@ -13,10 +13,12 @@ from web_client import KAMLA, Desk, open_node, written
 from nirantar.app.node import Node
 from nirantar.errors import ProofInvalid
 from nirantar.interactions.authorize import Caller
+from nirantar.interactions.verify_proof import verify_chart_proof
 from nirantar.tlog.merkle import leaf_hash
 from nirantar.tlog.note import Verifier
 from nirantar.tlog.proof import LogProof
 
+OFFICER = Caller("staff:mira", "Mira Das", "mrd-officer", "web:test")
 CLERK = Caller("staff:asha", "Asha Rao", "registration-clerk", "web:test")
 HOSTILE = "<script>alert('x')</script> '; DROP TABLE patient; -- ../../etc/passwd {{ 7*7 }}"
 
@@ -207,6 +209,22 @@ def test_the_record_gives_a_proof_that_needs_only_the_nodes_key(desk: Desk) -> N
         proof.verify(leaf_hash(reader.entry(origin, proof.entry_index) + b" "), verifier)
 
 
+def test_medical_records_give_a_proven_copy_of_the_whole_chart(desk: Desk) -> None:
+    """The form is there for them alone; without a reason nothing is given; the file proves the person and the visit."""
+    record = desk.register(phone="9111111150")
+    assert f'action="{record}/disclosure"' not in desk.get(record).text
+    desk.use_session_of(OFFICER)
+    desk.get(record)
+    assert "for whom and why" in desk.send(f"{record}/disclosure", {"reason": " "}).text
+    desk.get(record)
+    answer = desk.send(f"{record}/disclosure", {"reason": "Court order 12/2026"})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zip")
+    assert ".nirantar-proof.zip" in answer.headers["content-disposition"]
+    verdict = verify_chart_proof(answer.content, Verifier.parse(desk.node.papers.document.authority))
+    assert sorted(each.resource.partition("/")[0] for each in verdict.resources) == ["Coverage", "Encounter", "Patient"]
+    assert (verdict.disclosed_by, verdict.reason) == (OFFICER.actor, "Court order 12/2026")
+
+
 def test_a_correction_is_in_the_history_with_who_why_and_what(desk: Desk) -> None:
     """The newest version is first, with its reason, its author and the field before and after."""
     record = desk.register(name="Wrong Name", phone="9111111118")
@@ -345,4 +363,15 @@ def test_a_node_without_a_vault_says_so(tmp_path: Path) -> None:
         assert "Not in the vault yet" in browser.page.text
         assert "has no vault" in browser.page.text
         assert "it has no vault" in browser.get("/status").text
+        browser.close()
+
+
+def test_the_status_page_is_red_until_the_recovery_sheet_was_read_back(tmp_path: Path) -> None:
+    """It says what was never tried, and the node serves all the same."""
+    with open_node(tmp_path) as node:
+        browser = Desk(node)
+        browser.use_session_of(CLERK)
+        page = browser.get("/status").text
+        assert '<p class="verdict bad">The recovery sheet has never been read back.' in page
+        assert "This node serves" in page
         browser.close()

@@ -32,6 +32,21 @@ def place(host: Host, tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_what_a_crash_left_half_written_is_swept(host: Host, place: Path) -> None:
+    """It is shown to nobody and goes; whole files stay, also those below, and a directory that is not there is none."""
+    left = ".a.0123456789abcdef.partial"
+    for name in ("a", left):
+        host.files.append(place / name, b"half")
+    host.files.make_directory(place / "below")
+    host.files.append(place / "below" / left, b"half")
+    assert list(host.files.walk(place)) == [place / "a"]
+    host.files.sweep(place)
+    host.files.sweep(place / "nothing")
+    assert not host.files.exists(place / left)
+    assert host.files.exists(place / "a")
+    assert host.files.exists(place / "below" / left)
+
+
 def test_put_new_creates(host: Host, place: Path) -> None:
     """A new file has exactly the bytes given, and nothing else appears beside it."""
     host.files.put_new(place / "a", b"one")

@@ -14,10 +14,12 @@ from nirantar.app.recovering import RecoveryReport, recover
 from nirantar.app.recovering_instantly import recover_instantly
 from nirantar.app.vaults import open_vault
 from nirantar.app.verifying import verify_node
+from nirantar.continuity.recovery_record import open_recovery_note
 from nirantar.errors import NotHereYet
 from nirantar.interactions.operations import update
 from nirantar.interactions.transaction import Purpose
 from nirantar.vault.keys import ManifestKey, PackKey, parse
+from nirantar.vault.port import Vault
 from node_at_hand import CALLER, Site, found_site
 from node_snapshots import snapshotter_of, without_a_clock
 
@@ -41,7 +43,7 @@ def register(node: Node, *numbers: int) -> None:
 @contextmanager
 def running(site: Site, directory: Path, *, identity: bool) -> Iterator[Node]:
     """A node with its threads."""
-    node = Node(site.host, directory, age_identity=site.identity.age_identity if identity else None)
+    node = Node(site.host, directory, identity=site.identity if identity else None)
     node.start()
     try:
         yield node
@@ -93,7 +95,7 @@ def test_it_serves_at_once_and_ends_as_an_ordinary_node(tmp_path: Path) -> None:
     assert report.snapshot is not None
     assert report.snapshot.startswith("2 of opd-1, ")
     assert report.logs[0].folded == report.logs[0].proven
-    node = Node(site.host, new, age_identity=site.identity.age_identity)
+    node = Node(site.host, new, identity=site.identity)
     status = node.status().recovery
     assert status is not None
     assert (status.journalled, status.entries_here, status.trouble) == (True, 0, None)
@@ -106,9 +108,14 @@ def test_it_serves_at_once_and_ends_as_an_ordinary_node(tmp_path: Path) -> None:
     assert not (new / "view.db-pages").exists()
     snapshotter_of(node).step()
     register(node, 1001)
+    assert node.status().alarm is None
     node.close()
     verified = verify_node(site.host, new)
     assert verified.ok, verified.findings
+    note = vault_of(site).get("opd-1-r1/recovery.note")
+    record = open_recovery_note(note, site.identity.verifier)
+    assert (record.ok, record.altered, record.missing) == (True, 0, 0)
+    assert record.entries == record.recovered == record.verified == record.logs[0].shown > 335
     full = tmp_path / "full"
     vault = open_vault(site.host, site.vault_uri)
     assert recover(site.host, [vault], [site.vault_uri], site.identity, full).ok
@@ -149,9 +156,14 @@ def test_a_clock_never_goes_back(tmp_path: Path) -> None:
         assert [head.version_id for head in heads] == ["opd-1-r1.0"]
 
 
+def vault_of(site: Site) -> Vault:
+    """The hospital's vault."""
+    return open_vault(site.host, site.vault_uri)
+
+
 def objects(site: Site, kind: type) -> list[str]:
     """The keys of the vault's objects of one kind."""
-    return [key for key in open_vault(site.host, site.vault_uri).list("opd-1/") if isinstance(parse(key), kind)]
+    return [key for key in vault_of(site).list("opd-1/") if isinstance(parse(key), kind)]
 
 
 def flip(site: Site, key: str, place: int) -> None:

@@ -13,7 +13,7 @@ from journal_entries import Made, NodeLog, granted, observation, organization, p
 from nirantar import limits
 from nirantar.errors import Damaged, DiskFull, Finding, Overloaded
 from nirantar.host.real import RealHost
-from nirantar.store.sqlite import SqliteView
+from nirantar.store.sqlite import SqliteView, view_as_it_is
 
 
 def open_view(path: Path, readers: int = limits.READERS_MAX) -> SqliteView:
@@ -259,3 +259,28 @@ def test_a_broken_page_is_one_finding(tmp_path: Path) -> None:
     broken = open_view(path)
     assert findings(broken)
     broken.close()
+
+
+def test_a_view_is_looked_at_without_changing_a_byte_of_it(view: SqliteView, tmp_path: Path) -> None:
+    """While its node has it open: the same state, and neither the file nor its write-ahead log is written."""
+    files = [tmp_path / "view.db", tmp_path / "view.db-wal"]
+    before = [path.read_bytes() for path in files]
+    with view_as_it_is(RealHost(), tmp_path / "view.db") as state, view.reader() as own:
+        assert state is not None
+        assert state.view_digest() == own.view_digest()
+        assert list(state.check_rows()) == []
+    assert [path.read_bytes() for path in files] == before
+
+
+def test_what_is_no_view_of_this_layout_is_left_alone(tmp_path: Path) -> None:
+    """None where there is no file, or one of another layout, which a node folds anew; garbage is Damaged."""
+    with view_as_it_is(RealHost(), tmp_path / "view.db") as state:
+        assert state is None
+    assert not (tmp_path / "view.db").exists()
+    open_view(tmp_path / "view.db").close()
+    tamper(tmp_path / "view.db", "PRAGMA user_version = 99")
+    with view_as_it_is(RealHost(), tmp_path / "view.db") as state:
+        assert state is None
+    (tmp_path / "garbage.db").write_bytes(b"no database" * 500)
+    with pytest.raises(Damaged), view_as_it_is(RealHost(), tmp_path / "garbage.db"):
+        pass

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from nirantar.errors import Conflict, InvalidInput, NotFound
+from nirantar.app.bench.object_store import ObjectStore, object_store
+from nirantar.errors import Conflict, InvalidInput, NotFound, VaultUnavailable
 from nirantar.host.port import Host
 from nirantar.host.real import RealHost
 from nirantar.host.simulated import SimulatedHost
 from nirantar.vault.directory import DirectoryVault
 from nirantar.vault.port import Vault
+from nirantar.vault.s3 import S3Vault
+from s3_at_hand import vault_at
 
 KEYS = [
     "hospital.json",
@@ -28,10 +32,24 @@ KEYS = [
 ]
 
 
-@pytest.fixture(params=["directory on the real host", "directory on the simulated host"])
+BUCKET = "contract"
+_prefixes = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[ObjectStore]:
+    """A real S3 server with one locked bucket, in which the node's login may only add and read."""
+    with object_store() as running:
+        running.make_bucket(BUCKET)
+        yield running
+
+
+@pytest.fixture(params=["directory on the real host", "directory on the simulated host", "s3"])
 def vault(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Vault]:
     """Each backend in turn, empty."""
-    if request.param == "directory on the real host":
+    if request.param == "s3":
+        yield vault_at(request.getfixturevalue("store"), BUCKET, f"test-{next(_prefixes)}")
+    elif request.param == "directory on the real host":
         host: Host = RealHost()
         yield DirectoryVault.create(host, tmp_path / "vault")
     else:
@@ -82,13 +100,21 @@ def test_other_bytes_under_a_key_are_refused(vault: Vault) -> None:
 
 @pytest.mark.parametrize(("first", "second"), [("a", "a/b"), ("a/b", "a"), ("a", "a/b/c")])
 def test_a_key_cannot_be_a_directory_too(vault: Vault, first: str, second: str) -> None:
-    """An object and a directory of one name: the later is refused, the earlier stays."""
-    vault.put_new(first, b"")
+    """An object and a directory of one name: where a vault's names are paths, the later is refused; the earlier stays
+    everywhere. No two keys of the vault's own are such names."""
+    vault.put_new(first, b"first")
     with pytest.raises(NotFound):
         vault.get(second)
-    with pytest.raises(Conflict):
-        vault.put_new(second, b"")
-    assert list(vault.list("")) == [first]
+    if isinstance(vault, S3Vault):
+        # A bucket has no directories; servers that keep theirs in some refuse all the same.
+        with suppress(VaultUnavailable):
+            vault.put_new(second, b"second")
+        assert first in list(vault.list(""))
+    else:
+        with pytest.raises(Conflict):
+            vault.put_new(second, b"second")
+        assert list(vault.list("")) == [first]
+    assert vault.get(first) == b"first"
 
 
 def test_missing_objects(vault: Vault) -> None:
@@ -158,5 +184,13 @@ def test_list_after_any_key(filled: Vault) -> None:
 
 def test_location_and_warning(vault: Vault) -> None:
     """A vault says where it is and what it does not protect against."""
-    assert vault.location.startswith("file:///")
+    assert vault.location.startswith(("file:///", "s3://contract/"))
     assert vault.warning == "not safe from this machine's administrator"
+
+
+def test_what_a_vault_claims_of_its_protection_is_asked(vault: Vault) -> None:
+    """A directory claims none; a bucket that locks, with credentials that can only add, says so."""
+    protection = vault.require_protection()
+    assert (protection is None) == isinstance(vault, DirectoryVault)
+    assert protection is None or "keeps its locks" in protection
+    assert list(vault.list("")) == [], "asking leaves nothing among the vault's keys"

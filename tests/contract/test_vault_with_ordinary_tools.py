@@ -14,6 +14,7 @@ from typing import Final
 
 import pytest
 
+from nirantar.continuity.custody import first_custody, rotated
 from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.fold.founding import FoundingDocument
 from nirantar.fold.grants import Grant
@@ -179,3 +180,17 @@ def test_the_script_finds_a_forged_signature(tmp_path: Path, hospital: Hospital)
     assert done.returncode == 1
     assert "did not sign" in done.stderr
     assert recipient_of(RecoveryIdentity.parse((tmp_path / "identity").read_bytes()).age_identity) == hospital.recipients[0]
+
+
+def test_the_line_for_earlier_identities(tmp_path: Path) -> None:
+    """After a rotation, a custody note, the new identity and ordinary tools give the old age identity back."""
+    old, new = (
+        RecoveryIdentity(new_identity()[0], Signer("nirantar.test/authority", seed * 32)) for seed in (b"o", b"n")
+    )
+    document = FoundingDocument(1, "Test", "test", (old.recipient,), old.authority.vkey)
+    custody = rotated(first_custody(document, old), old, new, serial=2, roster_serial=2)
+    (tmp_path / "note").write_bytes(custody.note)
+    (tmp_path / "identity").write_bytes(new.encode("Test"))
+    line = block("earlier").replace("custody/….note", "note").replace("IDENTITY", "identity")
+    ran = subprocess.run(["bash", "-euo", "pipefail", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert ran.stdout == f"{old.age_identity}\n"

@@ -189,3 +189,20 @@ def test_a_segment_that_was_stored_though_the_vault_said_no_is_recognised(site: 
         assert "is no segment under opd-1/live/000000000003-1.segment" in str(node.status().vaults[0].trouble)
         write(node, 5, 6, 7)
         require_sealed(node, 7)
+
+
+def test_a_tile_whose_key_somebody_took_stops_nothing(site: Site) -> None:
+    """Whoever can add to a vault can take a future tile's key. The page says that it is taken; the log goes on, and the
+    vault gives all of it."""
+    taken = site.vault / "opd-1" / "tile" / "0" / "000"
+    taken.parent.mkdir(parents=True)
+    taken.write_bytes(b"somebody else's")
+    with opened(site) as node:
+        node.sealer.step()
+        for start in range(4, 300, 100):
+            write(node, *range(start, start + 100))
+            node.sealer.step()
+        (status,) = node.status().vaults
+        assert status.confirmed == 303
+        assert "opd-1/tile/0/000" in str(status.trouble)
+    require_recovered(site, 303)

@@ -13,11 +13,17 @@ from uuid import UUID, uuid5
 import msgspec
 
 from nirantar import limits
-from nirantar.continuity.identity import RecoveryIdentity
+from nirantar.continuity import sheet_rows
+from nirantar.continuity.alarm import ALARM_TYPE, Alarm, TouchedFile
+from nirantar.continuity.custody import earlier_identities
+from nirantar.continuity.identity import RecoveryIdentity, RehearsalIdentity
+from nirantar.continuity.recovery_record import RecordedLog, RecoveryRecord
+from nirantar.fold.custody import Custody, follow
 from nirantar.fold.founding import FoundingDocument, slug_of
 from nirantar.fold.roster import Roster, next_block
 from nirantar.interactions.access_log import START_OF_CHAIN
 from nirantar.interactions.numbers import is_valid, with_check_digit
+from nirantar.interactions.proof_file import CHART, FOUNDING, MANIFEST, PATH, README, ROSTER, TITLE, PathToDigest
 from nirantar.journal.entry import SALT_BYTES, Entry, decode, encode
 from nirantar.store.digest import EMPTY_NODES, bucket_of, head_line, leaf_data
 from nirantar.store.memory import MemoryView
@@ -26,7 +32,19 @@ from nirantar.tlog.compact_range import RangeProof, subtrees
 from nirantar.tlog.merkle import leaf_hash, root
 from nirantar.tlog.note import Signer, Verifier
 from nirantar.vault.encryption import recipient_of
-from nirantar.vault.keys import HOSPITAL_KEY, LEVELS, AttachmentKey, PackKey, RosterKey, SegmentKey, TileKey, parse
+from nirantar.vault.keys import (
+    HOSPITAL_KEY,
+    LEVELS,
+    AlarmKey,
+    AttachmentKey,
+    CustodyKey,
+    PackKey,
+    RecoveryKey,
+    RosterKey,
+    SegmentKey,
+    TileKey,
+    parse,
+)
 from nirantar.vault.manifests import Contents, LogPosition, Manifest
 from nirantar.vault.segments import SegmentHeader, encode_segment, open_segment, prove_header
 
@@ -210,6 +228,34 @@ def test_founding_document_roster_and_identity() -> None:
     assert grant.numbers == (next_block((), "uhid"),)
 
 
+def test_the_custody_note_signs_for_the_founding_document() -> None:
+    """The printed note is signed by the identity's key, names its recipient and the printed document, and holds no earlier
+    identity; both ways of following lead to it."""
+    document = FoundingDocument.parse(BLOCKS["founding-document"].encode())
+    identity = RecoveryIdentity.parse(BLOCKS["identity"].encode())
+    note = BLOCKS["custody-note"].encode()
+    custody = follow([note], Verifier.parse(document.authority), document.slug)
+    assert custody is not None
+    assert custody == Custody.reopen(note)
+    assert Custody.sign(custody.slug, custody.serial, custody.terms, authority()).note == note
+    assert custody.is_of(document)
+    assert (custody.recipients, custody.authority.vkey) == (document.recipients, document.authority)
+    assert earlier_identities(custody, identity) == ()
+    assert told(str(CustodyKey(custody.serial)))
+    assert all(f"| `{name}` |" in DOCUMENT for name in custody.terms.__struct_fields__)
+
+
+def test_the_sheets_rows_and_the_rehearsal_identity() -> None:
+    """The rows are the printed identity, and the rehearsal identity's lines are as the code writes them."""
+    identity = RecoveryIdentity.parse(BLOCKS["identity"].encode())
+    assert RecoveryIdentity.parse(BLOCKS["sheet-rows"].encode()).encode("City Hospital").decode() == BLOCKS["identity"]
+    rows = sheet_rows.write(sheet_rows.Rows("city-hospital", identity.age_identity, identity.authority.seed))
+    assert "".join(f"{row.text}\n" for row in rows) == BLOCKS["sheet-rows"]
+    written = RehearsalIdentity(identity.age_identity, identity.verifier).encode("City Hospital").decode()
+    assert written.splitlines()[:-1] == BLOCKS["rehearsal-identity"].splitlines()[:-1]
+    assert identity.sheet_text("City Hospital").splitlines()[0] == b"# Nirantar recovery sheet of City Hospital"
+
+
 def test_the_patient_number_is_the_first_of_the_block() -> None:
     """Serial and check digit give the number that entry 0 carries."""
     number = with_check_digit(10000001)
@@ -249,3 +295,22 @@ def test_the_access_log_is_chained_as_described() -> None:
         chain = sha256(chain + msgspec.json.encode(line)).digest()
         assert (line["n"], named) == (number, chain.hex())
     assert len(lines) == 2
+
+
+def test_every_field_of_a_recovery_report_and_of_a_charts_path_is_told() -> None:
+    """The document names the fields that are written, and the members of the archive."""
+    written = [*RecoveryRecord.__struct_fields__, *RecordedLog.__struct_fields__, *PathToDigest.__struct_fields__]
+    assert [name for name in written if f"`{name}`" not in DOCUMENT] == []
+    for member in (README, FOUNDING, ROSTER, CHART, PATH, MANIFEST, TITLE):
+        assert f"`{member}`" in DOCUMENT
+    assert parse("centre-r1/recovery.note") == RecoveryKey("centre-r1")
+
+
+def test_an_alarm_is_told_as_it_is_written() -> None:
+    """Every field, the key's form, and the bounds that the text quotes."""
+    for name in (*Alarm.__struct_fields__, *TouchedFile.__struct_fields__, ALARM_TYPE):
+        assert f"`{name}`" in DOCUMENT
+    assert parse("centre/alarm/1764489601750875-0.json") == AlarmKey("centre", 1_764_489_601_750_875, 0)
+    assert f"at most {limits.ALARM_FILES_MAX} are named" in DOCUMENT
+    assert f"within {limits.ALARM_GATHER_SECONDS:.0f} s is gathered" in DOCUMENT
+    assert f"at most {limits.ALARMS_MAX} in a node's life" in DOCUMENT

@@ -28,7 +28,6 @@ VAGUE_NAMES: Final = frozenset({"util", "utils", "helper", "helpers", "common", 
 SHIPPED_FOR_TESTS: Final = frozenset({"nirantar.host.simulated", "nirantar.store.memory"})
 """Fakes that ship, so that others can test against them; nothing in the program itself imports them."""
 PARTS_OF_A_FORMAT: Final = {
-    "nirantar.tlog.cosignature": "witnesses sign with it: readers of our checkpoints check it, a keeper makes it",
     "nirantar.tlog.entry_bundle": "C2SP's form of published entries, which a monitor of our tiles reads",
     "nirantar.fold.ownership": "who owns what, as data: the leases and desks that ask it are to come",
 }

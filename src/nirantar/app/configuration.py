@@ -13,6 +13,7 @@ from nirantar import limits
 from nirantar.errors import ConfigInvalid
 from nirantar.host.port import Host
 from nirantar.vault.keys import NODE_NAMES_RESERVED
+from nirantar.vault.retention import Retention
 
 CONFIGURATION_FILE: Final = "nirantar.toml"
 NODE_NAME: Final = re.compile(rf"[a-z][a-z0-9-]{{0,{limits.NODE_NAME_CHARS_MAX - 1}}}")
@@ -21,14 +22,17 @@ NODE_NAME: Final = re.compile(rf"[a-z][a-z0-9-]{{0,{limits.NODE_NAME_CHARS_MAX -
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What an operator may set.
 
-    `node` is fixed by init. `vaults` are URIs (`file:///path`). `durability` is what a write waits for: "node" (this
-    machine's disk) or "vault" (a vault, too). `host` and `port` are where `serve` listens. `secure_cookies` is for
-    browsers that come through HTTPS. `uhid_system` names the hospital's number series in FHIR identifiers.
-    `snapshot_seconds` is how often the view is copied to the vaults, 0 for never.
+    `node` is fixed by init. `vaults` are URIs (`file:///path`, `s3://bucket/prefix`). `retain_days` and
+    `retain_lower_levels_days` are how long an S3 vault locks what it is given. `durability` is what a write waits for:
+    "node" (this machine's disk) or "vault" (a vault, too). `host` and `port` are where `serve` listens.
+    `secure_cookies` is for browsers that come through HTTPS. `uhid_system` names the hospital's number series in FHIR
+    identifiers. `snapshot_seconds` is how often the view is copied to the vaults, 0 for never.
     """
 
     node: str
     vaults: list[str]
+    retain_days: int = limits.RETAIN_DAYS
+    retain_lower_levels_days: int = limits.RETAIN_LOWER_LEVELS_DAYS
     durability: Literal["node", "vault"] = "node"
     snapshot_seconds: int = 300
     host: str = "127.0.0.1"
@@ -44,7 +48,13 @@ _TEMPLATE: Final = """\
 node = {node}
 
 # Where sealed copies go, as URIs. file:///path is not safe from this machine's administrator: use a disk of its own.
+# s3://BUCKET/PREFIX?endpoint=https://HOST&region=NAME is a bucket with Object Lock: see docs/how-to/vault-on-s3.md.
 vaults = {vaults}
+
+# How many days an S3 vault locks what it is given, and segments that are merged into higher levels. A lock can never
+# be shortened, by anybody.
+retain_days = {retain_days}
+retain_lower_levels_days = {retain_lower_levels_days}
 
 # What a write waits for before it is acknowledged: "node" (this disk) or "vault" (a vault has it, too).
 durability = {durability}
@@ -89,6 +99,7 @@ def check(configuration: Configuration) -> None:
     """Raise ConfigInvalid for values that fit their type but not their purpose."""
     check_node_name(configuration.node)
     check_port(configuration.port)
+    Retention(configuration.retain_days, configuration.retain_lower_levels_days).check()
     if not configuration.vaults and configuration.durability == "vault":
         raise ConfigInvalid('durability = "vault" needs at least one vault.')
     seconds = configuration.snapshot_seconds
@@ -115,7 +126,9 @@ def check_node_name(name: str) -> None:
             "in lower case."
         )
     if name in NODE_NAMES_RESERVED:
-        raise ConfigInvalid(f"{name} is a directory of every vault and cannot name a node.")
+        raise ConfigInvalid(
+            f"{name} cannot name a node: it is a directory of every vault, or the name of the hospital's own key."
+        )
 
 
 def _toml(value: object) -> str:

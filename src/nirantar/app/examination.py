@@ -1,5 +1,5 @@
-"""What `nirantar doctor` looks at: clock, disk, vault, permissions, versions, and whether this is the node's own
-place."""
+"""What `nirantar doctor` looks at: clock, disk, vault, permissions, custody, versions, and whether this is the node's
+own place."""
 
 from __future__ import annotations
 
@@ -9,18 +9,23 @@ import stat
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final, Literal
 
 import apsw
 
 from nirantar import __version__, limits
+from nirantar.app.custody_watch import authority_in_force, red_of
 from nirantar.app.founding import GENERATION_FILE, NODE_KEY_FILE
 from nirantar.app.node import Papers, read_papers
-from nirantar.app.vaults import open_vault
+from nirantar.app.strays import holds_identity, strays
+from nirantar.app.vaults import open_vault, retention_of
 from nirantar.continuity import guard
+from nirantar.continuity.custody import custody_notes
 from nirantar.continuity.vault_witness import VaultWitness
 from nirantar.errors import Damaged, NirantarError
+from nirantar.fold.custody import Custody, follow
 from nirantar.host.port import Host
 from nirantar.host.times import from_instant, instant
 from nirantar.journal.entry import decode
@@ -30,8 +35,7 @@ from nirantar.journal.reader import JournalReader
 SQLITE_MIN: Final = (3, 51, 3)
 """Older versions since 3.7.0 can lose commits when the WAL is reset."""
 FREE_BYTES_MIN: Final = 1024 * 1024 * 1024
-SECRET_MARK: Final = b"AGE-SECRET-KEY-1"
-SMALL_FILE_BYTES: Final = 64 * 1024
+NEIGHBOURS_LOOKED_AT_MAX: Final = 1_000
 
 Verdict = Literal["good", "caution", "bad"]
 
@@ -49,7 +53,7 @@ def examine(host: Host, directory: Path) -> list[Observation]:
     """Look at a node without changing or locking anything; it may be serving. Raises ConfigInvalid and SetupError when
     the directory is no node."""
     papers = read_papers(host, directory)
-    found = [*_versions(), *_permissions(host, papers), *_disk(host, directory)]
+    found = [*_versions(), *_permissions(papers), *_custody(host, papers), *_disk(host, directory)]
     try:
         newest_us, sizes = _journal(host, papers)
     except Damaged as damage:
@@ -67,7 +71,7 @@ def _versions() -> Iterator[Observation]:
         "" if fit else f"; at least {'.'.join(map(str, SQLITE_MIN))} is needed: older ones can lose commits"))
 
 
-def _permissions(host: Host, papers: Papers) -> Iterator[Observation]:
+def _permissions(papers: Papers) -> Iterator[Observation]:
     private = True
     for path, allowed in ((papers.directory, 0o700), (papers.directory / NODE_KEY_FILE, 0o600)):
         mode = stat.S_IMODE(path.stat().st_mode)
@@ -76,16 +80,49 @@ def _permissions(host: Host, papers: Papers) -> Iterator[Observation]:
             yield Observation("permissions", "bad", f"{path} is open to others ({mode:o}): chmod {allowed:o} {path}")
     if os.geteuid() == 0:
         yield Observation("user", "caution", "Run the node as its own user, not as root (init --systemd-unit-out).")
-    for path in host.files.walk(papers.directory):
-        # What a serving node removes meanwhile holds no identity.
-        with suppress(FileNotFoundError):
-            small = ".db" not in path.name and host.files.size(path) <= SMALL_FILE_BYTES
-            if small and SECRET_MARK in host.files.read(path):
-                yield Observation(
-                    "identity", "bad", f"{path} holds a recovery identity. Take it away from this machine."
-                )
     if private:
         yield Observation("permissions", "good", "Keys and records are readable by this user only")
+
+
+def _custody(host: Host, papers: Papers) -> Iterator[Observation]:
+    """What only custodians may have is not here, and what they have was tried."""
+    found = list(strays(host, papers.directory))
+    for path in found:
+        yield Observation(
+            "identity", "bad", f"{path} holds an identity, a share or a sheet: the node does not start with it. Take "
+            "it away from this machine."
+        )
+    # Only files that stand directly beside the directory, where `init` leaves the identity by default.
+    with suppress(OSError):
+        for path in islice(sorted(papers.directory.parent.iterdir()), NEIGHBOURS_LOOKED_AT_MAX):
+            with suppress(OSError):
+                if path.is_file() and holds_identity(host, path):
+                    found.append(path)
+                    yield Observation(
+                        "identity", "caution", f"{path} holds an identity beside the node. Print it, take it away from "
+                        "this machine, and delete it here."
+                    )
+    if not found:
+        yield Observation("identity", "good", "No identity lies in the node's directory or beside it")
+    custody = _newest_custody(host, papers)
+    for sentence in red_of(custody):
+        yield Observation("recovery sheet", "bad", sentence)
+    if custody is not None and custody.terms.read_back:
+        yield Observation("recovery sheet", "good", f"It was read back on {custody.terms.read_back[:10]}")
+
+
+def _newest_custody(host: Host, papers: Papers) -> Custody | None:
+    """The custody note in force by the node's own files and by its vaults, from which it takes a newer one when it
+    serves."""
+    newest = papers.custody
+    for uri in papers.configuration.vaults:
+        # A vault that cannot be asked is shown as such below.
+        with suppress(NirantarError):
+            serial = 0 if newest is None else newest.serial
+            notes = custody_notes(open_vault(host, uri), after=serial)
+            authority = authority_in_force(papers.document, newest)
+            newest = follow(notes, authority, papers.document.slug, after=serial) or newest
+    return newest
 
 
 def _disk(host: Host, directory: Path) -> Iterator[Observation]:
@@ -133,11 +170,14 @@ def _vaults(host: Host, papers: Papers, sizes: dict[str, int]) -> Iterator[Obser
         yield Observation("vault", "bad", "There is no vault: after an attack nothing could be recovered.")
     for uri in papers.configuration.vaults:
         try:
-            vault = open_vault(host, uri)
+            vault = open_vault(host, uri, home=papers.directory, retention=retention_of(papers.configuration))
+            protection = vault.require_protection()
             held = VaultWitness(vault, papers.signer.verifier).largest_size(papers.origin)
         except NirantarError as reason:
             yield Observation("vault", "bad", str(reason))
             continue
+        if protection is not None:
+            yield Observation("vault", "good", protection)
         own = sizes.get(papers.origin, 0)
         if held > own:
             yield Observation("vault", "bad", f"{vault.location} holds {_entries(held)}, this node {own:,}")

@@ -9,7 +9,8 @@ from nirantar.interactions.doors import NodeStatus
 
 
 def health_document(status: NodeStatus) -> bytes:
-    """The status as JSON, with `ok` false when the node only reads."""
+    """The status as JSON, with `ok` false when the node only reads, or another process changed its files. What is in
+    `red` must be done by somebody, and stops nobody's work."""
     document = msgspec.to_builtins(status)
     document["started_at"] = instant(document.pop("started_at_us"))
     if status.snapshot is not None:
@@ -17,4 +18,4 @@ def health_document(status: NodeStatus) -> bytes:
         document["snapshot"]["taken_at"] = instant(taken_at_us) if taken_at_us else None
     if status.recovery is not None:
         document["recovery"]["snapshot_at"] = instant(document["recovery"].pop("snapshot_at_us"))
-    return msgspec.json.encode({"ok": status.read_only is None, **document})
+    return msgspec.json.encode({"ok": status.read_only is None and status.alarm is None, **document})

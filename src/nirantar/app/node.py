@@ -1,7 +1,11 @@
-"""One node, composed: from its directory to the doors that edges use. The only place where concrete parts meet."""
+"""One node, composed: from its directory to the doors that edges use. The only place where concrete parts meet.
+
+Long because what is opened, started and ended in which order is one thought.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +15,24 @@ from typing import Final
 from nirantar import __version__
 from nirantar.app import configuration
 from nirantar.app.configuration import Configuration
-from nirantar.app.founding import FOUNDING_FILE, GENERATION_FILE, NODE_KEY_FILE, ROSTER_FILE, UHID, publish
+from nirantar.app.custody_watch import CustodyWatch, authority_in_force
+from nirantar.app.founding import (
+    CUSTODY_FILE,
+    FOUNDING_FILE,
+    GENERATION_FILE,
+    NODE_KEY_FILE,
+    ROSTER_FILE,
+    UHID,
+    Founded,
+)
 from nirantar.app.preparing import PreparingProcess
 from nirantar.app.recovery_under_way import RecoveryUnderWay, recovery_under_way
-from nirantar.app.vaults import open_vault
+from nirantar.app.strays import require_no_identity
+from nirantar.app.vaults import open_vaults
 from nirantar.continuity import guard
+from nirantar.continuity.alarm import Alarms
 from nirantar.continuity.digests import AccessDigests, journalled
+from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
 from nirantar.continuity.sealing import Sealer
 from nirantar.continuity.snapshot_state import SnapshotFiles
@@ -26,6 +42,7 @@ from nirantar.continuity.snapshotting import Snapshotter
 from nirantar.continuity.vault_witness import VaultWitness
 from nirantar.errors import Damaged, EntryDamaged, InvalidInput, NirantarError, ProofInvalid, SetupError, Unavailable
 from nirantar.fhir import schema
+from nirantar.fold.custody import Custody
 from nirantar.fold.founding import FoundingDocument
 from nirantar.fold.roster import Roster
 from nirantar.host.database_files import remove_database
@@ -33,20 +50,23 @@ from nirantar.host.port import Host
 from nirantar.interactions.access_log import AccessLog
 from nirantar.interactions.accounts import Accounts
 from nirantar.interactions.attach import Attach
+from nirantar.interactions.authorize import Caller
 from nirantar.interactions.credentials import CREDENTIALS_FILE, Credentials
+from nirantar.interactions.disclose import Disclose, KnownBy
 from nirantar.interactions.doors import Doors, NodeStatus
 from nirantar.interactions.numbers import Numbers
 from nirantar.interactions.prove import Prove
 from nirantar.interactions.read import Read
 from nirantar.interactions.transact import Transact
+from nirantar.interactions.transaction import Purpose
 from nirantar.journal.attachments import ATTACHMENTS_DIRECTORY, Attachments
 from nirantar.journal.log import JOURNAL_FILE, JournalWriter
 from nirantar.journal.reader import JournalReader
 from nirantar.journal.sequencer import Sequencer
 from nirantar.store.schema import LAYOUT
 from nirantar.store.sqlite import SqliteView
-from nirantar.tlog.note import Signer, Verifier
-from nirantar.vault.keys import RosterKey
+from nirantar.tlog.note import Signer
+from nirantar.vault.keys import ROSTER_PREFIX, RosterKey
 from nirantar.vault.port import Vault
 
 VIEW_FILE: Final = "view.db"
@@ -64,7 +84,20 @@ class Papers:
     document: FoundingDocument
     roster: Roster
     roster_note: bytes
+    custody: Custody | None
     signer: Signer
+
+    @property
+    def recipients(self) -> tuple[str, ...]:
+        """The age recipients that vaults were sealed to when the papers were read."""
+        return self.document.recipients if self.custody is None else self.custody.recipients
+
+    @property
+    def founded(self) -> Founded:
+        """The same, as a directory is made of it."""
+        return Founded(
+            self.document, self.roster, self.roster_note, self.signer, self.configuration, self.custody
+        )
 
     @property
     def origin(self) -> str:
@@ -88,11 +121,24 @@ def read_papers(host: Host, directory: Path) -> Papers:
             f"{directory / NODE_KEY_FILE} is damaged: {reason} Put the file back; if there is no copy, recover the "
             "hospital from its vault."
         ) from None
-    roster = Roster.open(note, Verifier.parse(document.authority))
+    custody = _read_custody(host, directory, document)
+    roster = Roster.open(note, authority_in_force(document, custody))
     grant = roster.by_origin().get(document.origin(settings.node))
     if grant is None or grant.vkey != signer.vkey:
         raise SetupError(f"The roster does not name the node {settings.node} with the key in {NODE_KEY_FILE}.")
-    return Papers(directory, settings, document, roster, note, signer)
+    return Papers(directory, settings, document, roster, note, custody, signer)
+
+
+def _read_custody(host: Host, directory: Path, document: FoundingDocument) -> Custody | None:
+    """The custody note beside the founding document; None at a hospital that was founded before there were any."""
+    path = directory / CUSTODY_FILE
+    try:
+        custody = Custody.reopen(host.files.read(path))
+    except FileNotFoundError:
+        return None
+    if not custody.is_of(document):
+        raise ProofInvalid(f"{path} is of another hospital than {FOUNDING_FILE}, or that was changed.")
+    return custody
 
 
 def open_view(host: Host, papers: Papers, path: Path, recovery: RecoveryUnderWay | None = None) -> SqliteView:
@@ -125,27 +171,27 @@ class Node:
     """A node that is open: its directory is locked until `close`."""
 
     def __init__(
-        self, host: Host, directory: Path, *, progress: Progress = no_progress, age_identity: str | None = None
+        self, host: Host, directory: Path, *, progress: Progress = no_progress, identity: RecoveryIdentity | None = None
     ) -> None:
-        """Open the directory, fold what its view lacks, and be ready to `start`. With `age_identity` a recovery that is
-        under way brings the old logs back, too.
+        """Open the directory, fold what its view lacks, and be ready to `start`. With the recovery `identity` a
+        recovery that is under way brings the old logs back, too.
 
         Raises SetupError and its kin for a directory that cannot be used, EntryDamaged for a journal that cannot be
         read.
         """
         self.host = host
         self.directory = directory
-        self._age_identity = age_identity
         self._stack = ExitStack()
         try:
-            self._open(progress)
+            self._open(progress, identity)
         except BaseException:
             self._stack.close()
             raise
 
-    def _open(self, progress: Progress) -> None:
+    def _open(self, progress: Progress, identity: RecoveryIdentity | None) -> None:
         host, directory = self.host, self.directory
         self.papers = read_papers(host, directory)
+        require_no_identity(host, directory)
         self._stack.enter_context(host.files.lock(directory / LOCK_FILE))
         settings, origin = self.papers.configuration, self.papers.origin
         self._started_at_us = host.now_us()
@@ -155,18 +201,25 @@ class Node:
         shared = self.journal.connection if host.exclusive_databases else None
         self.reader = JournalReader(host, directory / JOURNAL_FILE, shared)
         self._stack.callback(self.reader.close)
-        self.vaults = tuple(open_vault(host, uri) for uri in settings.vaults)
+        self.vaults = open_vaults(host, settings, directory)
         self.recovery = recovery_under_way(
             host, directory, directory / VIEW_FILE, self.papers.roster, self.vaults
         )
         if self.recovery is not None:
             self._stack.callback(self.recovery.close_file)
             self.reader.expect(self.recovery.expected)
+            if identity is not None:
+                authority = authority_in_force(self.papers.document, self.papers.custody)
+                self.recovery.use(identity, authority, self.papers.custody)
         self.view = self._open_view()
         self._stack.callback(self._close_view)
         lost = self._lost_entries()
         if lost is None:
             self._bring_view_forward(progress)
+        papers = self.papers
+        self.custody = CustodyWatch(
+            host, directory, papers.document, papers.custody, papers.roster, papers.roster_note
+        )
         preparation = None if host.exclusive_databases else PreparingProcess()
         self.sequencer = Sequencer(
             host, self.journal, self.view, preparation,
@@ -174,9 +227,8 @@ class Node:
         )
         self.attachments = Attachments(host, directory / ATTACHMENTS_DIRECTORY)
         self.sealer = Sealer(
-            host, self.reader, self.attachments, origin, self.vaults, self.papers.document.recipients,
-            publish=lambda vault: publish(vault, self.papers.document, self.papers.roster, self.papers.roster_note),
-            closed=self._why_closed, stop_writing=self._stop_writing,
+            host, self.reader, self.attachments, origin, self.vaults, self.custody.recipients,
+            publish=self.custody.publish, closed=self._why_closed, stop_writing=self._stop_writing,
         )
         self._refusal: str | None = None
         why = lost or self._why_read_only()
@@ -193,6 +245,11 @@ class Node:
         )
         # Half a view makes no snapshot.
         self.snapshotter = self._snapshotter(transact) if self.recovery is None else None
+        watched = Caller(f"node:{settings.node}", settings.node, "integration", settings.node)
+        self.alarms = Alarms(
+            host, lambda: host.watch(directory), origin, self.vaults, lambda: self.sequencer.size,
+            lambda record: transact.system_record(watched, record, Purpose("alarm", durability="node")),
+        )
         grant = self.papers.roster.by_origin()[origin]
         credentials = open_credentials(host, directory / CREDENTIALS_FILE)
         self._stack.callback(credentials.close)
@@ -200,6 +257,10 @@ class Node:
             transact=transact,
             read=read,
             prove=Prove(read, self.reader),
+            disclose=Disclose(
+                host, self.view, self.reader, transact, self.access_log,
+                known_by=KnownBy(self.papers.document.encode(), self.papers.roster_note, self.papers.signer),
+            ),
             attach=Attach(self.attachments, transact, read, self.reader),
             accounts=Accounts(host, self.view, transact, self.access_log),
             credentials=credentials,
@@ -212,9 +273,10 @@ class Node:
         """Begin to write, seal and flush in the background."""
         # Compiling the validator takes a tenth of a second, for which the first write would wait otherwise.
         Thread(target=schema.prepare, name="prepare-validator", daemon=True).start()
+        self.alarms.start()
         self.sequencer.start()
         for vault in self.vaults:
-            publish_quietly(vault, self.papers)
+            publish_quietly(vault, self.custody)
         self.sealer.start()
         self.access_log.start()
         self.digests.start()
@@ -223,7 +285,7 @@ class Node:
         if self.recovery is not None:
             self.recovery.start(
                 self.view, self.journal, self.reader, self.attachments, between=self.sequencer.between,
-                age_identity=self._age_identity, over=self._recovered, stop_writing=self._stop_writing,
+                founded=self.papers.founded, over=self._recovered, stop_writing=self._stop_writing,
             )
 
     def close(self) -> None:
@@ -235,6 +297,7 @@ class Node:
         self._stack.callback(self.sequencer.stop)
         self._stack.callback(self.digests.stop)
         self._stack.callback(self.access_log.stop)
+        self._stack.callback(self.alarms.stop)
         if self.snapshotter is not None:
             self._stack.callback(self.snapshotter.stop)
         self._stack.close()
@@ -247,7 +310,8 @@ class Node:
             entries=self.sequencer.size, durability=papers.configuration.durability, vaults=self.sealer.status(),
             read_only=self._refusal,
             recovered_from=tuple(origin for origin in self.journal.origins() if origin != papers.origin),
-            started_at_us=self._started_at_us,
+            started_at_us=self._started_at_us, alarm=self.alarms.status(), unwatched=self.alarms.unwatched,
+            red=self.custody.red(),
             snapshot=None if self.snapshotter is None else self.snapshotter.status(),
             recovery=None if self.recovery is None else self.recovery.status(),
         )
@@ -259,7 +323,7 @@ class Node:
         papers = self.papers
         files = SnapshotFiles(self.host, self.directory / SNAPSHOT_DIRECTORY)
         issuer = Issuer(
-            papers.document.slug, papers.configuration.node, papers.signer, papers.document.recipients, LAYOUT
+            papers.document.slug, papers.configuration.node, papers.signer, self.custody.recipients, LAYOUT
         )
         return Snapshotter(
             self.host, files, SnapshotStore(files, self.vaults, node=issuer.node), issuer, self.view,
@@ -318,13 +382,10 @@ class Node:
             self.snapshotter.start()
 
     def _why_closed(self, vault: Vault) -> str | None:
-        """Why this node's log is closed, if a newer roster in the vault, signed by the authority, says so."""
-        authority = Verifier.parse(self.papers.document.authority)
-        for key in vault.list("roster/", after=str(RosterKey(self.papers.roster.serial))):
-            try:
-                roster = Roster.open(vault.get(key), authority)
-            except ProofInvalid:
-                continue
+        """Why this node's log is closed, if a newer roster in the vault, signed by the authority, says so. A newer
+        custody note is heeded first: it may change the authority, and what is sealed next is sealed by it."""
+        self.custody.look(vault)
+        for roster in (self.custody.roster, *self._newer_rosters(vault)):
             grant = roster.by_origin().get(self.papers.origin)
             if grant is not None and grant.last_size is not None:
                 return (
@@ -333,6 +394,12 @@ class Node:
                     "nirantar salvage brings this node's last entries there."
                 )
         return None
+
+    def _newer_rosters(self, vault: Vault) -> Iterator[Roster]:
+        """Rosters of the vault that are newer than the one in force here; what the authority did not sign is noise."""
+        for key in vault.list(ROSTER_PREFIX, after=str(RosterKey(self.custody.roster.serial))):
+            with suppress(ProofInvalid):
+                yield Roster.open(vault.get(key), self.custody.authority)
 
     def _stop_writing(self, why: str) -> None:
         self._refusal = why
@@ -365,12 +432,12 @@ def _require_journal(host: Host, directory: Path) -> None:
         )
 
 
-def publish_quietly(vault: Vault, papers: Papers) -> None:
-    """Put the founding papers into a vault if it can be reached now; the sealer shows the trouble if it cannot.
+def publish_quietly(vault: Vault, custody: CustodyWatch) -> None:
+    """Put the papers in force into a vault if it can be reached now; the sealer shows the trouble if it cannot.
 
     Raises Conflict when the vault is another hospital's: sealing into it would mix two hospitals.
     """
     try:
-        publish(vault, papers.document, papers.roster, papers.roster_note)
+        custody.publish(vault)
     except Unavailable:
         return

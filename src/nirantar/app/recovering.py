@@ -1,13 +1,13 @@
 """Recovery: a hospital from a vault and the recovery identity alone, on a clean directory, under a new node name.
 
 This is the full replay: every segment is read, decrypted, hashed and compared with what the nodes signed, then folded.
-(Instant recovery will serve from a snapshot first; it enters where `fill_journal` and `bring_forward` are called.)
+(recovering_instantly.py serves from a snapshot first, and comes here where none is good.)
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
@@ -17,12 +17,28 @@ import msgspec
 
 from nirantar import limits
 from nirantar.app.configuration import Configuration, check
-from nirantar.app.founding import name_node, new_signer, publish, read_published, require_empty, write_directory
+from nirantar.app.founding import (
+    free_serial,
+    name_node,
+    new_signer,
+    publish,
+    read_published,
+    require_empty,
+    write_directory,
+)
 from nirantar.app.node import VIEW_FILE, open_view, read_papers
+from nirantar.app.recovery_report import (
+    Recovered,
+    fetch_attachments,
+    recorded,
+    sealed_after_closing,
+    verified,
+    write_report,
+)
 from nirantar.continuity.identity import RecoveryIdentity
-from nirantar.continuity.log_reading import Gap, LogReading, Step
+from nirantar.continuity.log_reading import Gap, LogReading
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
-from nirantar.continuity.vault_reading import read_attachment, read_log
+from nirantar.continuity.vault_reading import read_log
 from nirantar.errors import EntryDamaged, Finding, SetupError
 from nirantar.fold.grants import Grant
 from nirantar.fold.roster import Roster
@@ -30,10 +46,11 @@ from nirantar.host.port import Host
 from nirantar.host.times import from_instant
 from nirantar.interactions.transaction import Durability
 from nirantar.journal.attachments import ATTACHMENTS_DIRECTORY, Attachments
-from nirantar.journal.entry import attachments_in, decode
+from nirantar.journal.entry import decode
 from nirantar.journal.log import JOURNAL_FILE, JournalWriter
 from nirantar.journal.reader import JournalReader
 from nirantar.tlog.note import Signer, Verifier
+from nirantar.vault.keys import ROSTER_PREFIX
 from nirantar.vault.port import Vault
 from nirantar.workflows.patient_resource import number_system_of
 
@@ -53,7 +70,8 @@ class RecoveredLog:
 
 @dataclass(slots=True)
 class RecoveryReport:
-    """What recovery did and found. `ok` means: everything that the vault ever promised is here and proven.
+    """What recovery did and found. `ok` means: everything that the vault ever promised is here and proven. The signed
+    report is in the directory and in all vaults but `vaults_without_report`, each with the reason.
 
     With a `snapshot` the node serves before everything is here: `seconds_opening` until it could be opened,
     `tail_entries` are folded on top when it is, and `coming` says what still comes. `ok` then speaks of what was read.
@@ -70,18 +88,19 @@ class RecoveryReport:
     seconds_reading: float
     seconds_folding: float
     ok: bool
+    vaults_without_report: tuple[str, ...] = ()
     snapshot: str | None = None
     seconds_opening: float = 0.0
     tail_entries: int = 0
     coming: str = ""
 
 
-def recover(
+def recover(  # noqa: PLR0913 - each is an option of the command, or what the instant way leaves to this one
     host: Host, vaults: Sequence[Vault], vault_uris: Sequence[str], identity: RecoveryIdentity, directory: Path,
     *, node: str | None = None, at: str | None = None, durability: Durability = "node",
-    reading: Progress = no_progress, folding: Progress = no_progress,
+    reading: Progress = no_progress, folding: Progress = no_progress, found: Sequence[Finding] = (),
 ) -> RecoveryReport:
-    """Build a node in the empty `directory` and report.
+    """Build a node in the empty `directory` and report, with what was `found` before.
 
     With `at` (an ISO time) the view shows each log as of that time; later entries are kept as evidence, not folded.
     Raises SetupError, IdentityWrong, NotFound or VaultUnavailable before anything is written; damage is reported,
@@ -91,7 +110,7 @@ def recover(
     stop_us = None if at is None else parse_time(at)
     published = read_published(vaults, identity)
     document, before = published.document, published.roster
-    started_us = host.monotonic_us()
+    began_us, started_us = host.now_us(), host.monotonic_us()
     settings = Configuration(
         node=node or new_name(before), vaults=list(vault_uris), durability=durability,
         uhid_system=f"urn:nirantar:{document.slug}:uhid",
@@ -101,13 +120,15 @@ def recover(
     host.files.make_directory(directory)
     try:
         readings, stops = _fill_journal(
-            host, vaults, identity, directory, before, signer, stop_us=stop_us, progress=reading
+            host, vaults, published.identities, directory, before, signer, stop_us=stop_us, progress=reading
         )
-        after = Roster(before.slug, before.serial, tuple(revoked(each, readings, stops) for each in before.grants))
+        # The new roster's place is the next that is free in every vault.
+        serial = free_serial(vaults, ROSTER_PREFIX, before.serial) - 1
+        after = Roster(before.slug, serial, tuple(revoked(each, readings, stops) for each in before.grants))
         settings = msgspec.structs.replace(settings, uhid_system=_number_system(host, directory, before, settings))
-        founded = name_node(document, after, identity.authority, settings, signer)
+        founded = name_node(document, after, identity.authority, settings, signer, published.custody)
         for vault in vaults:
-            publish(vault, document, founded.roster, founded.roster_note)
+            publish(vault, document, founded.roster, founded.roster_note, founded.custody)
     except BaseException:
         # Nothing half done: the next attempt wants an empty directory.
         for left in list(host.files.walk(directory)):
@@ -117,11 +138,18 @@ def recover(
     read_us = host.monotonic_us()
     resources = _fold(host, directory, folding)
     done_us = host.monotonic_us()
-    findings = [*published.findings, *(finding for each in readings.values() for finding in each.findings)]
+    findings = [*found, *published.findings, *(finding for each in readings.values() for finding in each.findings)]
     for grant in before.grants:
         findings += sealed_after_closing(grant, readings[grant.origin])
     grants = founded.roster.by_origin()
-    complete = all(each.proven_size == each.size >= each.promised_size and not each.lost for each in readings.values())
+    complete = not findings and all(
+        each.proven_size == each.size >= each.promised_size and not each.lost for each in readings.values()
+    )
+    lacking = write_report(host, directory, vaults, founded, identity.authority, Recovered(
+        [recorded(reading, grants[origin], len(reading.lost)) for origin, reading in readings.items()],
+        sum(map(verified, readings.values())), resources, findings, at, complete, began_us,
+        began_us + done_us - started_us,
+    ))
     return RecoveryReport(
         hospital=document.name, node=settings.node, origin=document.origin(settings.node),
         vaults=tuple(vault.location for vault in vaults), at=at,
@@ -130,7 +158,8 @@ def recover(
             for origin, each in readings.items()
         ],
         resources=resources, findings=findings, seconds_reading=(read_us - started_us) / 1e6,
-        seconds_folding=(done_us - read_us) / 1e6, ok=complete and not findings,
+        seconds_folding=(done_us - read_us) / 1e6, ok=complete,
+        vaults_without_report=lacking,
     )
 
 
@@ -191,18 +220,8 @@ def folded_entries(grant: Grant) -> int:
     return closed if grant.as_of_size is None else min(closed, grant.as_of_size)
 
 
-def sealed_after_closing(grant: Grant, reading: LogReading) -> Iterator[Finding]:
-    """Entries that a node signed after an earlier recovery had closed its log: its own, or a thief's."""
-    if grant.last_size is not None and reading.proven_size > grant.last_size:
-        yield Finding(
-            f"{grant.origin} entries {grant.last_size} to {reading.proven_size - 1}",
-            "they were sealed after a recovery had closed this log: kept as evidence, not folded. If that node was "
-            "still in use, accept them with nirantar salvage", "closed",
-        )
-
-
 def _fill_journal(
-    host: Host, vaults: Sequence[Vault], identity: RecoveryIdentity, directory: Path, before: Roster, signer: Signer,
+    host: Host, vaults: Sequence[Vault], identities: Sequence[str], directory: Path, before: Roster, signer: Signer,
     *, stop_us: int | None, progress: Progress,
 ) -> tuple[dict[str, LogReading], dict[str, int]]:
     """Copy every log of the roster into the new journal; also where each stood at `stop_us`."""
@@ -215,7 +234,7 @@ def _fill_journal(
             journal.begin()
             journal.add_log(grant.origin, grant.vkey)
             waiting_bytes = 0
-            for step in read_log(vaults, (identity.age_identity,), one):
+            for step in read_log(vaults, identities, one):
                 if isinstance(step, Gap):
                     journal.append_gap(step.frontier, grant.origin)
                 elif step.data is None:
@@ -248,19 +267,6 @@ def _recorded_us(data: bytes, origin: str, entry_index: int) -> int | None:
         return None if entry is None else from_instant(entry.recorded_at)
     except (EntryDamaged, ValueError):
         return None
-
-
-def fetch_attachments(vaults: Sequence[Vault], attachments: Attachments, reading: LogReading, step: Step) -> None:
-    """Bring an entry's attachments along; what no vault can give is named."""
-    for attachment in attachments_in(step.data or b"", reading.origin, step.entry_index):
-        sealed = read_attachment(vaults, reading.origin.rpartition("/")[2], attachment.sha256)
-        if sealed is None:
-            reading.findings.append(Finding(
-                f"{reading.origin} entry {step.entry_index}",
-                f"no vault holds its attachment {attachment.sha256} undamaged", "lost",
-            ))
-        else:
-            attachments.keep(attachment.sha256, sealed)
 
 
 def _fold(host: Host, directory: Path, progress: Progress) -> dict[str, int]:

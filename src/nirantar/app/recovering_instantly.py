@@ -17,6 +17,7 @@ import msgspec
 from nirantar.app.configuration import Configuration, check
 from nirantar.app.founding import (
     Published,
+    free_serial,
     name_node,
     new_signer,
     publish,
@@ -32,8 +33,8 @@ from nirantar.app.recovering import (
     new_name,
     recover,
     revoked,
-    sealed_after_closing,
 )
+from nirantar.app.recovery_report import sealed_after_closing
 from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.continuity.recovery_state import RecoveryFiles, begun
 from nirantar.continuity.replay import Progress, no_progress
@@ -47,6 +48,7 @@ from nirantar.store.port import ViewReader
 from nirantar.store.schema import LAYOUT
 from nirantar.store.sqlite import SqliteView
 from nirantar.tlog.note import Signer
+from nirantar.vault.keys import ROSTER_PREFIX
 from nirantar.vault.port import Vault
 from nirantar.vault.snapshots import open_with_keys
 from nirantar.workflows.patient_resource import number_system_of
@@ -87,12 +89,10 @@ def recover_instantly(
     except BaseException:
         _clear(host, directory)
         raise
-    report = recover(
+    return recover(
         host, vaults, vault_uris, identity, directory, node=node, durability=durability, reading=reading,
-        folding=folding,
+        folding=folding, found=findings,
     )
-    report.findings += findings
-    return report
 
 
 class _Attempt:
@@ -112,14 +112,15 @@ class _Attempt:
 
     def first_good(self, findings: list[Finding]) -> UsableSnapshot | None:
         """The best snapshot whose pages open and that the logs bear out, its tail and state kept in the directory."""
-        identities = (self._identity.age_identity,)
+        identities = self._published.identities
+        began_us = self._host.now_us()
         for manifest, note in candidates(self._vaults, self._before, LAYOUT, findings):
             try:
                 snapshot = bear_out(
                     self._vaults, identities, self._before, manifest, note, self._files.keep_tail
                 )
                 self._host.files.make_directory(self._directory)
-                self._files.keep(begun(snapshot, manifest.data_keys(identities)))
+                self._files.keep(begun(snapshot, manifest.data_keys(identities), began_us))
                 self._open(snapshot)
             except Damaged as damage:
                 findings.append(Finding(f"snapshot {manifest.serial} of {manifest.node}", str(damage), "snapshot"))
@@ -159,17 +160,20 @@ class _Attempt:
         """Close the old logs, publish that, and write the node's directory."""
         host, directory, before = self._host, self._directory, self._before
         readings = {origin: tail.reading for origin, tail in snapshot.tails.items()}
-        after = Roster(before.slug, before.serial, tuple(revoked(each, readings, {}) for each in before.grants))
-        founded = name_node(self._published.document, after, self._identity.authority, settings, signer)
+        serial = free_serial(self._vaults, ROSTER_PREFIX, before.serial) - 1
+        after = Roster(before.slug, serial, tuple(revoked(each, readings, {}) for each in before.grants))
+        document, custody = self._published.document, self._published.custody
+        founded = name_node(document, after, self._identity.authority, settings, signer, custody)
         with closing(JournalWriter(host, directory / JOURNAL_FILE, signer.name, signer)) as journal:
             journal.begin()
             for grant in before.grants:
                 journal.add_log(grant.origin, grant.vkey)
             journal.keep()
         for vault in self._vaults:
-            publish(vault, self._published.document, founded.roster, founded.roster_note)
+            publish(vault, document, founded.roster, founded.roster_note, founded.custody)
         write_directory(host, directory, founded)
         findings = [*self._published.findings, *findings]
+        self._files.keep_findings(findings)
         for grant in before.grants:
             findings += readings[grant.origin].findings
             findings += sealed_after_closing(grant, readings[grant.origin])

@@ -10,20 +10,30 @@ from typing import Final
 import msgspec
 
 from nirantar import limits
+from nirantar.app.founding import Founded
+from nirantar.app.recovery_report import (
+    Recovered,
+    fetch_attachments,
+    recorded,
+    sealed_after_closing,
+    write_report,
+)
+from nirantar.continuity.custody import earlier_identities
 from nirantar.continuity.filling import Between, LogFill, OldLog, PageFill
 from nirantar.continuity.first_needed import charts_first
-from nirantar.continuity.log_reading import LogReading, Step
-from nirantar.continuity.recovery_state import RECOVERY_FILE, RecoveryFiles, RecoveryState
+from nirantar.continuity.identity import RecoveryIdentity
+from nirantar.continuity.log_reading import LogReading
+from nirantar.continuity.recovery_state import RECOVERY_FILE, RecoveryFiles, RecoveryState, WholeLog
 from nirantar.continuity.replay import KeptEntry, Progress, bring_forward, bring_forward_in_recovery, follows
-from nirantar.continuity.vault_reading import read_attachment
-from nirantar.errors import Damaged, Finding, SetupError
+from nirantar.errors import Damaged, Finding, IdentityWrong, SetupError
+from nirantar.fold.custody import Custody
 from nirantar.fold.roster import Roster
 from nirantar.host.database_files import remove_database
 from nirantar.host.port import Host, LazyDatabase
 from nirantar.host.times import from_instant
 from nirantar.interactions.doors import RecoveryStatus
 from nirantar.journal.attachments import Attachments
-from nirantar.journal.entry import Hlc, attachments_in
+from nirantar.journal.entry import Hlc
 from nirantar.journal.log import JournalWriter
 from nirantar.journal.reader import JournalReader
 from nirantar.store.sqlite import SqliteView
@@ -44,6 +54,7 @@ class RecoveryUnderWay:
         self, host: Host, directory: Path, path: Path, state: RecoveryState, roster: Roster, vaults: Sequence[Vault]
     ) -> None:
         self._host = host
+        self._directory = directory
         self._files = RecoveryFiles(host, directory)
         self._path = path
         self._state = state
@@ -58,8 +69,16 @@ class RecoveryUnderWay:
         self._pages: PageFill | None = None
         self._entries: LogFill | None = None
         self._reader: JournalReader | None = None
-        self._findings: list[Finding] = []
         self._trouble: str | None = None
+        self._identity: RecoveryIdentity | None = None
+        self._identities: tuple[str, ...] = ()
+
+    def use(self, identity: RecoveryIdentity, authority: Verifier, custody: Custody | None) -> None:
+        """Bring the old logs' entries, too, with the hospital's recovery identity. Raises IdentityWrong for another."""
+        if identity.verifier.vkey != authority.vkey:
+            raise IdentityWrong("This is not the recovery identity that is in force at the hospital of this directory.")
+        earlier = () if custody is None else earlier_identities(custody, identity)
+        self._identity, self._identities = identity, (identity.age_identity, *earlier)
 
     @property
     def newest_clock(self) -> Hlc:
@@ -120,10 +139,11 @@ class RecoveryUnderWay:
 
     def start(
         self, view: SqliteView, journal: JournalWriter, reader: JournalReader, attachments: Attachments, *,
-        between: Between, age_identity: str | None, over: Callable[[], None], stop_writing: Callable[[str], None],
+        between: Between, founded: Founded, over: Callable[[], None], stop_writing: Callable[[str], None],
     ) -> None:
-        """Begin to fill. Entries come only with the recovery identity. When everything is here and proven, `over` is
-        called; `stop_writing`, with a sentence, where the view is not what the logs give."""
+        """Begin to fill. Entries come only with the recovery identity. When the logs are whole, the report of the
+        recovery is signed; when everything is here and proven, `over` is called; `stop_writing`, with a sentence,
+        where the view is not what the logs give."""
         self._reader = reader
 
         def filled() -> None:
@@ -133,11 +153,11 @@ class RecoveryUnderWay:
         self._pages = PageFill(self._host, self.file, lambda: self._charts_first(view), filled)
         self._pages.start()
         left = [log for log in self._logs if log.origin not in self._state.complete]
-        if age_identity is not None and left:
+        if self._identity is not None and left:
             self._entries = LogFill(
-                self._host, self._vaults, age_identity, left, journal, between,
-                kept=lambda reading, step: self._fetch_attachments(attachments, reading, step),
-                completed=self._completed, done=filled,
+                self._host, self._vaults, self._identities, left, journal, between,
+                kept=lambda reading, step: fetch_attachments(self._vaults, attachments, reading, step),
+                completed=lambda log, reading: self._completed(log, reading, founded), done=filled,
             )
             self._entries.start()
 
@@ -184,28 +204,37 @@ class RecoveryUnderWay:
             journalled=self._state.journalled, pages=pages, pages_here=pages - self.file.absent,
             entries=total, entries_here=here, needs_identity=entries_left and self._entries is None,
             trouble=next((each for each in troubles if each), None),
-            findings=tuple(f"{each.where}: {each.what}" for each in self._findings),
+            findings=tuple(f"{each.where}: {each.what}" for each in self._state.findings),
         )
 
-    def _completed(self, log: OldLog, reading: LogReading) -> None:
-        self._findings += reading.findings
+    def _completed(self, log: OldLog, reading: LogReading, founded: Founded) -> None:
+        """A log is whole. With the last one the report is signed, before the state says that nothing is left."""
+        if self._reader is None or self._identity is None:
+            raise AssertionError("entries come after `start`, with the identity")
+        grant = founded.roster.by_origin()[log.origin]
+        proven = reading.proven_size - self._reader.lacking(log.origin, reading.proven_size)
+        whole = WholeLog(recorded(reading, grant, self._reader.lacking(log.origin, reading.size)), proven)
         with self._keeping:
-            self._state = self._state.completed(log.origin)
-            self._files.keep(self._state)
+            state = self._state.completed(whole, [*reading.findings, *sealed_after_closing(grant, reading)])
+            if len(state.complete) == len(self._logs):
+                write_report(
+                    self._host, self._directory, self._vaults, founded, self._identity.authority,
+                    _gave(state, self._host.now_us()),
+                )
+            self._state = state
+            self._files.keep(state)
 
     def _charts_first(self, view: SqliteView) -> Iterator[None]:
         return charts_first(view, self._host.now_us(), limits.RECOVERY_CHARTS_FIRST_MAX)
 
-    def _fetch_attachments(self, attachments: Attachments, reading: LogReading, step: Step) -> None:
-        for attachment in attachments_in(step.data or b"", reading.origin, step.entry_index):
-            sealed = read_attachment(self._vaults, reading.origin.rpartition("/")[2], attachment.sha256)
-            if sealed is None:
-                reading.findings.append(Finding(
-                    f"{reading.origin} entry {step.entry_index}",
-                    f"no vault holds its attachment {attachment.sha256} undamaged", "lost",
-                ))
-            else:
-                attachments.keep(attachment.sha256, sealed)
+
+def _gave(state: RecoveryState, now_us: int) -> Recovered:
+    """What the recovery gave, once its logs are whole. Resources are not counted: half of the view may be missing."""
+    logs = [each.recorded for each in state.complete.values()]
+    findings = [Finding(each.where, each.what, each.kind) for each in state.findings]
+    verified = sum(each.verified for each in state.complete.values())
+    whole = not findings and verified == sum(each.promised for each in logs)
+    return Recovered(logs, verified, {}, findings, None, whole, state.began_us, now_us)
 
 
 def _follow(reader: JournalReader, view: SqliteView) -> bool:

@@ -22,7 +22,7 @@ from nirantar.app.node import (
 )
 from nirantar.app.recovery_under_way import require_recovery_over
 from nirantar.continuity.digests import journalled
-from nirantar.continuity.identity import RecoveryIdentity
+from nirantar.continuity.identity import Identity
 from nirantar.continuity.log_reading import Gap, LogReading
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
 from nirantar.continuity.vault_reading import read_attachment, read_log
@@ -36,7 +36,7 @@ from nirantar.journal.fsck import check_log
 from nirantar.journal.log import JOURNAL_FILE
 from nirantar.journal.reader import JournalReader
 from nirantar.store.port import VIEW_KIND
-from nirantar.store.sqlite import SqliteView
+from nirantar.store.sqlite import SqliteView, view_as_it_is
 from nirantar.tlog.note import Verifier
 from nirantar.vault.port import Vault
 
@@ -86,7 +86,7 @@ def verify_node(
 
 
 def verify_vault(
-    host: Host, vaults: Sequence[Vault], identity: RecoveryIdentity, *, progress: Progress = no_progress
+    host: Host, vaults: Sequence[Vault], identity: Identity, *, progress: Progress = no_progress
 ) -> VerifyReport:
     """Verify everything that vaults hold: decrypt, hash, compare with every signature, read every entry.
 
@@ -98,7 +98,7 @@ def verify_vault(
     report.findings += published.findings
     for grant in published.roster.grants:
         reading = LogReading(grant.origin, Verifier.parse(grant.vkey))
-        for step in read_log(vaults, (identity.age_identity,), reading):
+        for step in read_log(vaults, published.identities, reading):
             if isinstance(step, Gap):
                 continue
             if step.data is not None:
@@ -176,14 +176,17 @@ def _verify_view(
     findings: list[Finding] = []
     folded = False
     try:
-        with closing(SqliteView(host, path, number_series={})) as view, view.reader() as state:
-            positions = {origin: position.entries for origin, position in state.positions().items()}
+        with view_as_it_is(host, path) as state:
+            known = {} if state is None else state.positions()
+            positions = {origin: position.entries for origin, position in known.items()}
             for origin, entries in positions.items():
                 if entries > (size := sizes.get(origin, 0)):
                     findings.append(Finding(f"view of {origin}", f"it shows {entries} entries of {size}", VIEW_KIND))
             stop_at = {origin: min(positions.get(origin, 0), size) for origin, size in sizes.items()}
             folded = True
             if not _fold(reader, fresh, stop_at, report, progress):
+                return True
+            if state is None:
                 return True
             with fresh.reader() as expected:
                 findings.extend(state.check_rows())

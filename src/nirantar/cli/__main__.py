@@ -21,12 +21,18 @@ COMMANDS: Final = {
     "import": "Import FHIR transaction Bundles and resources.",
     "doctor": "Is everything about a node as it should be?",
     "verify": "Is everything in a node or a vault there, unchanged, and provably so?",
+    "custody": "Print, try, split, join and change the recovery identity.",
+    "prove": "One patient's chart with everything that proves it, for an auditor.",
+    "verify-proof": "What does a proof file or a recovery report prove?",
     "recover": "Build the hospital again from a vault and the recovery identity.",
     "salvage": "What an old disk still holds beyond the vault.",
     "drill": "Attack a scratch hospital in the middle of its work, and measure every promise.",
     "bench": "Measure this machine, each figure beside its reference.",
 }
 """Each command and its line in the overview, in the order in which a hospital meets them."""
+
+_MODULES: Final = {"import": "importing", "verify-proof": "verify_proof"}
+"""The files, and the functions in them, of commands whose names Python cannot use."""
 
 
 def command_line(*, overview: bool) -> App:
@@ -41,7 +47,7 @@ def command_line(*, overview: bool) -> App:
         default_parameter=Parameter(negative=""),
     )
     for place, (name, line) in enumerate(COMMANDS.items()):
-        module = {"import": "importing"}.get(name, name)
+        module = _MODULES.get(name, name)
         commands.command(
             f"nirantar.cli.{module}:{module}", name=name, help=line if overview else None, sort_key=place
         )

@@ -9,7 +9,7 @@ from typing import Literal
 from nirantar import limits
 from nirantar.app.drill.drilling import drill as run_drill
 from nirantar.cli import terminal
-from nirantar.continuity.drill.accounting import DrillReport, WriteOutcome
+from nirantar.continuity.drill.accounting import DrillReport, Timeline, WriteOutcome
 from nirantar.continuity.drill.comparison import HEADINGS, TITLE, comparison
 from nirantar.continuity.drill.yardstick import HONEST_LINE
 
@@ -52,6 +52,8 @@ def drill(
         terminal.print_json(report)
     else:
         print_comparison(report)
+        if report.timeline is not None:
+            _print_timeline(report.timeline)
         _print_verdict(report)
     if report.red:
         raise SystemExit(terminal.EXIT_DAMAGE)
@@ -64,6 +66,20 @@ def print_comparison(report: DrillReport) -> None:
     terminal.note(HONEST_LINE)
     if report.vault_warning:
         terminal.caution(f"The vault is a directory: {report.vault_warning}.")
+
+
+def _print_timeline(timeline: Timeline) -> None:
+    """The attack, minute by minute as it were."""
+    moments = [
+        ("first file of the node overwritten", 0.0), ("alarm in the vault", timeline.alarm),
+        ("last acknowledged write", timeline.last_acknowledged), ("node killed", timeline.killed),
+        ("first service again", timeline.first_service),
+    ]
+    happened = sorted((at, what) for what, at in moments if at is not None)
+    terminal.print_facts("Timeline", [
+        *((what, f"{at:+.2f} s") for at, what in happened),
+        *((what, "never") for what, at in moments if at is None),
+    ])
 
 
 def _print_verdict(report: DrillReport) -> None:

@@ -9,7 +9,8 @@ from nirantar.app.node import Node
 from nirantar.app.recovering import RecoveryReport
 from nirantar.app.recovering import recover as recover_node
 from nirantar.app.recovering_instantly import recover_instantly
-from nirantar.app.vaults import open_vault, require_apart
+from nirantar.app.recovery_report import REPORT_NOTE_FILE
+from nirantar.app.vaults import credentials_note, open_vault, require_apart
 from nirantar.cli import terminal
 from nirantar.cli.identity_file import read_identity
 from nirantar.cli.serving import serve_until_told
@@ -74,7 +75,7 @@ def recover(
     if resume:
         _require(vault is None and at is None and node is None, "--resume goes on as it began: give only --identity.")
         with terminal.progress("Bringing the view forward") as folding:
-            resumed = Node(machine, directory.absolute(), progress=folding, age_identity=key.age_identity)
+            resumed = Node(machine, directory.absolute(), progress=folding, identity=key)
         serve_until_told(resumed, host, port)
         return
     _require(bool(vault), "Recovery needs --vault, the URI of at least one vault.")
@@ -98,9 +99,11 @@ def recover(
         terminal.print_json(report)
     else:
         _print(report, directory)
+        if note := credentials_note(directory.absolute(), uris):
+            terminal.note(note)
     if serve:
         with terminal.progress("Bringing the view forward") as folding:
-            made = Node(machine, directory.absolute(), progress=folding, age_identity=key.age_identity)
+            made = Node(machine, directory.absolute(), progress=folding, identity=key)
         serve_until_told(made, host, port)
     elif not report.ok:
         raise SystemExit(terminal.EXIT_DAMAGE)
@@ -128,7 +131,10 @@ def _print(report: RecoveryReport, directory: Path) -> None:
         ("resources", f"{sum(clinical.values()):,} in {terminal.counted(len(clinical), 'type')}"),
         ("time", f"{report.seconds_reading:.2f} s reading and proving, {report.seconds_folding:.2f} s folding"),
         ("new node", f"{report.node} in {directory}"),
+        ("signed report", f"{directory / REPORT_NOTE_FILE}, and in the vault as {report.node}/recovery.note"),
     ])
+    for lacking in report.vaults_without_report:
+        terminal.caution(f"A vault did not take the signed report: {lacking}")
     for finding in report.findings:
         terminal.bad(f"{finding.where}: {finding.what}")
     if report.ok:

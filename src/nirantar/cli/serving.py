@@ -7,10 +7,12 @@ import signal
 
 import uvloop
 
+from nirantar.app.address import write_address
 from nirantar.app.configuration import check_port
 from nirantar.app.node import Node
 from nirantar.app.server import ServerKind, node_app
 from nirantar.app.server import serve as serve_app
+from nirantar.app.strays import default_identity_path
 from nirantar.cli import terminal
 from nirantar.errors import SetupError
 
@@ -40,10 +42,16 @@ async def _serve(node: Node, address: str, port: int, kind: ServerKind) -> None:
     telling: list[asyncio.Task[None]] = []
 
     def ready() -> None:
+        write_address(node.host, node.directory, address, port)
         status = node.status()
         terminal.good(f"{status.hospital}, node {status.node}: http://{address}:{port}/  FHIR /fhir  state /health")
         if status.read_only:
             terminal.bad(status.read_only)
+        for sentence in status.red:
+            terminal.bad(sentence)
+        beside = default_identity_path(node.directory)
+        if node.host.files.exists(beside):
+            terminal.caution(f"{beside} lies beside the node. Print it, take it away, delete it here.")
         for vault in status.vaults:
             if vault.warning:
                 terminal.caution(f"Vault {vault.location} is {vault.warning}.")

@@ -7,7 +7,7 @@ from pathlib import Path
 from nirantar.app.vaults import open_vault
 from nirantar.app.verifying import VerifyReport, verify_node, verify_vault
 from nirantar.cli import terminal
-from nirantar.cli.identity_file import read_identity
+from nirantar.cli.identity_file import read_either_identity
 from nirantar.errors import InvalidInput
 from nirantar.host.real import RealHost
 
@@ -34,7 +34,7 @@ def verify(
     vault
         A vault's URI instead of a directory; may be repeated.
     identity
-        The recovery identity's file, for a vault.
+        The recovery identity's file, for a vault; or the rehearsal identity's, for what was sealed since it was named.
     heal
         Replace a damaged view by the fresh one; the node must not be serving.
     json
@@ -50,7 +50,7 @@ def verify(
             raise InvalidInput("A vault can only be opened with --identity FILE.")
         else:
             vaults = [open_vault(host, uri) for uri in vault]
-            report = verify_vault(host, vaults, read_identity(host, identity), progress=hashing)
+            report = verify_vault(host, vaults, read_either_identity(host, identity), progress=hashing)
     if json:
         terminal.print_json(report)
     else:

@@ -16,7 +16,7 @@ from typing import Protocol, TypeVar
 from nirantar import limits
 from nirantar.continuity.log_reading import Gap, LogReading, Step
 from nirantar.continuity.vault_reading import read_log, reading_from
-from nirantar.errors import Damaged, Finding, FsyncFailed, NirantarError, NotHereYet, Overloaded, Unavailable
+from nirantar.errors import Damaged, FsyncFailed, NirantarError, NotHereYet, Overloaded, Unavailable
 from nirantar.host.port import Host, LazyDatabase
 from nirantar.journal.log import JournalWriter
 from nirantar.store.disk_errors import translated
@@ -141,24 +141,24 @@ class LogFill(Fill):
     """Brings the old logs' entries into the journal, in order and proven, by the writer's thread between its batches.
 
     `kept` is told each entry before it is appended (its attachments are fetched there), `completed` each log that is
-    whole. `findings` is what reading found.
+    whole.
     """
 
     def __init__(
-        self, host: Host, vaults: Sequence[Vault], age_identity: str, logs: Sequence[OldLog], journal: JournalWriter,
-        between: Between, *, kept: Callable[[LogReading, Step], None], completed: Callable[[OldLog, LogReading], None],
+        self, host: Host, vaults: Sequence[Vault], identities: Sequence[str], logs: Sequence[OldLog],
+        journal: JournalWriter, between: Between, *, kept: Callable[[LogReading, Step], None],
+        completed: Callable[[OldLog, LogReading], None],
         done: Callable[[], None],
     ) -> None:
         super().__init__(host, "fill-logs", done)
         self._vaults = vaults
-        self._age_identity = age_identity
+        self._identities = identities
         self._logs = logs
         self._journal = journal
         self._between = between
         self._kept = kept
         self._completed = completed
         self._whole: set[str] = set()
-        self.findings: list[Finding] = []
 
     def fill(self) -> bool:
         """See Fill."""
@@ -172,7 +172,7 @@ class LogFill(Fill):
             raise Unavailable(f"No vault holds entry {frontier.size - 1} of {log.origin}, to go on from there.")
         waiting: list[Step | Gap] = []
         size = 0
-        for step in read_log(self._vaults, (self._age_identity,), reading):
+        for step in read_log(self._vaults, self._identities, reading):
             index = step.start if isinstance(step, Gap) else step.entry_index
             if index == frontier.size - 1 and reading.frontier_hashes != frontier.hashes:
                 raise Damaged(f"The journal's entries of {log.origin} are others than the vault's: verify both.")
@@ -190,7 +190,6 @@ class LogFill(Fill):
         self._append(log.origin, waiting)
         if reading.head_note:
             self._in_turn(lambda: self._put_checkpoint(log.origin, reading))
-        self.findings += reading.findings
         self._completed(log, reading)
         self._whole.add(log.origin)
         return True

@@ -8,7 +8,7 @@ result.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -71,8 +71,8 @@ def learn(vault: Vault, reader: JournalReader, origin: str) -> Ladder:
 class Merger:
     """Merges what is due in a vault, one segment a call, so that whoever calls can do something else in between."""
 
-    def __init__(self, host: Host, reader: JournalReader, recipients: Sequence[str]) -> None:
-        """Read entries through `reader`, encrypt to `recipients`."""
+    def __init__(self, host: Host, reader: JournalReader, recipients: Callable[[], Sequence[str]]) -> None:
+        """Read entries through `reader`, encrypt to whom `recipients` names at the time."""
         self._host = host
         self._reader = reader
         self._recipients = recipients
@@ -135,7 +135,7 @@ class Merger:
             if first is None or last is None:
                 return None
             proof, note = RangeProof(first.proof.left, last.proof.right), last.checkpoint
-        return writer.finish(proof=proof, checkpoint_note=note, recipients=self._recipients)
+        return writer.finish(proof=proof, checkpoint_note=note, recipients=self._recipients())
 
     def _header(self, vault: Vault, origin: str, key: SegmentKey) -> SegmentHeader | None:
         """The header of a segment in the vault, if it proves itself."""

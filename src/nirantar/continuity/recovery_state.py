@@ -16,9 +16,10 @@ from typing import Final
 import msgspec
 
 from nirantar.continuity.log_reading import Gap, Step
+from nirantar.continuity.recovery_record import RecordedFinding, RecordedLog
 from nirantar.continuity.replay import KeptEntry
 from nirantar.continuity.snapshot_choice import UsableSnapshot
-from nirantar.errors import Damaged
+from nirantar.errors import Damaged, Finding
 from nirantar.host.port import Host
 from nirantar.limits import BATCH_BYTES_MAX
 from nirantar.tlog.merkle import leaf_hash
@@ -38,10 +39,18 @@ class Tail(msgspec.Struct, frozen=True):
     end: int
 
 
+class WholeLog(msgspec.Struct, frozen=True):
+    """A log that the journal holds whole, as the signed report will have it, and how much of it a signature proves."""
+
+    recorded: RecordedLog
+    verified: int
+
+
 class RecoveryState(msgspec.Struct, frozen=True):
     """`manifest` is the signed note of the snapshot `serial` of `node`; `journalled` whether that node's log names it;
     `data_keys` by epoch in base64; `tails` by origin; `newest_clock` the highest clock reading in them; `complete` the
-    logs that the journal holds whole; with `rebuild` the next start folds the view anew from them."""
+    logs that the journal holds whole; with `rebuild` the next start folds the view anew from them. `began_us` and
+    `findings` are for the signed report."""
 
     v: int
     node: str
@@ -51,7 +60,9 @@ class RecoveryState(msgspec.Struct, frozen=True):
     data_keys: dict[str, str]
     tails: dict[str, Tail]
     newest_clock: str
-    complete: list[str]
+    complete: dict[str, WholeLog]
+    began_us: int
+    findings: list[RecordedFinding]
     rebuild: bool = False
 
     @property
@@ -67,19 +78,27 @@ class RecoveryState(msgspec.Struct, frozen=True):
         """The data keys by epoch."""
         return {int(epoch): base64.b64decode(key) for epoch, key in self.data_keys.items()}
 
-    def completed(self, origin: str) -> RecoveryState:
-        """The state once the journal holds that log whole."""
-        return msgspec.structs.replace(self, complete=sorted({*self.complete, origin}))
+    def completed(self, log: WholeLog, findings: Iterable[Finding]) -> RecoveryState:
+        """The state once the journal holds that log whole, with what was found in it."""
+        return msgspec.structs.replace(
+            self, complete={**self.complete, log.recorded.origin: log}, findings=_noted(self.findings, findings)
+        )
 
 
-def begun(snapshot: UsableSnapshot, data_keys: Mapping[int, bytes]) -> RecoveryState:
+def _noted(noted: Sequence[RecordedFinding], findings: Iterable[Finding]) -> list[RecordedFinding]:
+    """What was noted before, and each new finding once."""
+    more = (RecordedFinding(each.where, each.what, each.kind) for each in findings)
+    return list(dict.fromkeys([*noted, *more]))
+
+
+def begun(snapshot: UsableSnapshot, data_keys: Mapping[int, bytes], now_us: int) -> RecoveryState:
     """The state with which a recovery begins."""
     keys = {str(epoch): base64.b64encode(key).decode() for epoch, key in data_keys.items()}
     tails = {origin: Tail(tail.first, tail.reading.size) for origin, tail in snapshot.tails.items()}
     manifest = snapshot.manifest
     return RecoveryState(
         _VERSION, manifest.node, manifest.serial, snapshot.note.decode(), snapshot.journalled, keys, tails,
-        str(snapshot.newest_clock), [],
+        str(snapshot.newest_clock), {}, now_us, [],
     )
 
 
@@ -106,6 +125,12 @@ class RecoveryFiles:
     def keep(self, state: RecoveryState) -> None:
         """Write the state, readable by the owner only: it holds the snapshot's keys."""
         self._host.files.replace(self._path, msgspec.json.encode(state))
+
+    def keep_findings(self, findings: Iterable[Finding]) -> None:
+        """Note what was found before there were logs to fill."""
+        state = self.read()
+        if state is not None and findings:
+            self.keep(msgspec.structs.replace(state, findings=_noted(state.findings, findings)))
 
     def keep_tail(self, origin: str, steps: Iterable[Step | Gap]) -> Iterator[Step | Gap]:
         """Write the entries that follow the snapshot as they pass."""

@@ -55,20 +55,21 @@ class Sealer:
 
     `publish` puts the hospital's papers into a vault that is met for the first time. `stop_writing` is told why when a
     vault that could not be asked at start turns out to know more of the node's log than the node (invariant 12), or
-    when `closed` says that a recovery has taken the node's place.
+    when `closed` says that a recovery has taken the node's place. `recipients` is asked for every segment: a rotation
+    changes it while the node runs.
     """
 
     def __init__(
         self, host: Host, reader: JournalReader, attachments: Attachments, own_origin: str, vaults: Sequence[Vault],
-        recipients: Sequence[str], *, publish: Callable[[Vault], None],
+        recipients: Callable[[], Sequence[str]], *, publish: Callable[[Vault], None],
         closed: Callable[[Vault], str | None], stop_writing: Callable[[str], None],
     ) -> None:
         self._host = host
         self._reader = reader
         self._attachments = attachments
         self._own_origin = own_origin
-        self._recipients = tuple(recipients)
-        self._merger = Merger(host, reader, self._recipients)
+        self._recipients = recipients
+        self._merger = Merger(host, reader, recipients)
         self._merging = Lock()
         self._publish = publish
         self._closed = closed
@@ -199,8 +200,10 @@ class Sealer:
         follower.oldest_waiting_us = None
 
     def _meet(self, follower: _Follower) -> None:
-        """The first contact: leave the papers, and learn whether the vault knows more of our log than we do."""
+        """The first contact: see that it protects what it will be given, leave the papers, and learn whether the vault
+        knows more of our log than we do."""
         self._heed_closing(follower)
+        follower.vault.require_protection()
         self._publish(follower.vault)
         verifier = Verifier.parse(self._reader.origins()[self._own_origin])
         why = guard.rolled_back(self._own_origin, self._reader, (VaultWitness(follower.vault, verifier),))
@@ -249,14 +252,14 @@ class Sealer:
                     follower.lacks = str(damage)
                     continue
                 follower.vault.put_new(str(AttachmentKey(node, attachment.sha256)), sealed)
-        self._store_tiles(follower.vault, origin, node, ladder.end, first + len(entries))
+        self._store_tiles(follower, origin, node, ladder.end, first + len(entries))
         try:
             for count in range(len(entries), 0, -1):
                 key = SegmentKey(node, LEVELS[0], first, count)
                 proof = self._reader.range_proof(origin, key.first, key.end, size)
                 data = encode_segment(
                     origin, first, entries[:count], leaves[:count], proof=proof, checkpoint_note=note,
-                    recipients=self._recipients,
+                    recipients=self._recipients(),
                 )
                 if _store(follower.vault, key, data, leaves[:count], last_try=count == 1):
                     ladder.sealed(key)
@@ -285,15 +288,18 @@ class Sealer:
             leaves.append(leaf)
         return first, entries, leaves
 
-    def _store_tiles(self, vault: Vault, origin: str, node: str, old_size: int, new_size: int) -> None:
-        """Full tiles only: everything in a vault is immutable."""
+    def _store_tiles(self, follower: _Follower, origin: str, node: str, old_size: int, new_size: int) -> None:
+        """Full tiles only: everything in a vault is immutable. One whose key somebody took before, or whose hashes were
+        lost before a recovery, is lacking: the log goes on without it, since only gaps are bridged by tiles."""
         level, old, new = 0, old_size // TILE_WIDTH, new_size // TILE_WIDTH
         while new > old:
             for number in range(old, new):
-                # A tile whose hashes were lost before a recovery is lost here, too.
                 with suppress(NotFound):
                     tile = self._reader.tile(origin, level, number, TILE_WIDTH)
-                    vault.put_new(str(TileKey(node, level, number)), tile)
+                    try:
+                        follower.vault.put_new(str(TileKey(node, level, number)), tile)
+                    except Conflict as taken:
+                        follower.lacks = str(taken)
             level, old, new = level + 1, old // TILE_WIDTH, new // TILE_WIDTH
 
     def _answer_waiting(self) -> None:

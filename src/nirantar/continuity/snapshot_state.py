@@ -35,24 +35,27 @@ class _Kept(msgspec.Struct, frozen=True):
     serial: int
     note: bytes
     data_key: bytes
+    recipients: tuple[str, ...]
     map: list[bytes]
     page_hashes: bytes
 
 
 class LastSnapshot(msgspec.Struct, frozen=True):
-    """The last snapshot: its signed note, the data key of its epoch, its map, and a hash of each page."""
+    """The last snapshot: its signed note, the data key of its epoch and to whom that is wrapped, its map, and a hash
+    of each page."""
 
     manifest: Manifest
     note: bytes
     data_key: bytes
+    recipients: tuple[str, ...]
     chunks: list[StoredChunk]
     page_hashes: bytes
 
     def encode(self) -> bytes:
         """The file: MessagePack, then its SHA-256."""
         kept = _Kept(
-            _VERSION, self.manifest.serial, self.note, self.data_key, [chunk.data for chunk in self.chunks],
-            self.page_hashes,
+            _VERSION, self.manifest.serial, self.note, self.data_key, self.recipients,
+            [chunk.data for chunk in self.chunks], self.page_hashes,
         )
         data = msgspec.msgpack.encode(kept)
         return data + sha256(data).digest()
@@ -91,7 +94,7 @@ class SnapshotFiles:
             return None
         if kept.v != _VERSION or [chunk.digest for chunk in chunks] != manifest.contents.map:
             return None
-        return LastSnapshot(manifest, kept.note, kept.data_key, chunks, kept.page_hashes)
+        return LastSnapshot(manifest, kept.note, kept.data_key, kept.recipients, chunks, kept.page_hashes)
 
     def keep_last(self, last: LastSnapshot) -> None:
         """Make this the last snapshot. Raises DiskFull, FsyncFailed."""
@@ -117,7 +120,9 @@ class SnapshotFiles:
             return None
 
     def drop_packs(self, *, but: frozenset[str] = frozenset()) -> None:
-        """Remove the packs that wait, save those named: what an attempt left that came to nothing, too."""
+        """Remove the packs that wait, save those named, and what an attempt that was killed left half written. Not
+        while one is under way."""
+        self._host.files.sweep(self._spool)
         for path in list(self._packs()):
             if path.name not in but:
                 self._host.files.remove(path)

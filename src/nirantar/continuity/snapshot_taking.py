@@ -23,13 +23,13 @@ _PAGES_BETWEEN_LOOKS: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
-    """Whose snapshots they are: the hospital's slug and age `recipients`, the node and its key, and the view's table
-    `layout`."""
+    """Whose snapshots they are: the hospital's slug and its age `recipients`, which a rotation changes; the node and
+    its key; and the view's table `layout`."""
 
     slug: str
     node: str
     signer: Signer
-    recipients: Sequence[str]
+    recipients: Callable[[], Sequence[str]]
     layout: int
 
 
@@ -44,7 +44,10 @@ class SnapshotTaker:
 
     def may_build_on(self, last: LastSnapshot) -> bool:
         """Whether the next snapshot may refer to this one's packs. Half the retention after its epoch began it may
-        not: so no pack that a manifest refers to has less than half of its time in the vault left."""
+        not: so no pack that a manifest refers to has less than half of its time in the vault left. Nor after a
+        rotation of the recovery identity: whoever had the old one would open what is new."""
+        if last.recipients != tuple(self._issuer.recipients()):
+            return False
         age_us = self._host.now_us() - from_instant(last.manifest.contents.epoch_began)
         return 0 <= age_us < _EPOCH_US
 
@@ -52,6 +55,7 @@ class SnapshotTaker:
         """Pack what changed since `base`, or everything, and keep the result as the last snapshot; None where no page
         differs. Raises DiskFull, Overloaded, Damaged, FsyncFailed, LimitExceeded, and what `go_on` raises."""
         issuer, now = self._issuer, instant(self._host.now_us())
+        recipients = tuple(issuer.recipients()) if base is None else base.recipients
         before = None if base is None else base.manifest.contents
         data_key = self._host.random_bytes(DATA_KEY_BYTES) if base is None else base.data_key
         epoch = serial if before is None else before.epoch
@@ -80,7 +84,7 @@ class SnapshotTaker:
                 for origin, position in state.positions().items()
             },
             epoch=epoch, epoch_began=now if before is None else before.epoch_began,
-            keys=[wrap_data_key(epoch, data_key, issuer.recipients)] if before is None else before.keys,
+            keys=[wrap_data_key(epoch, data_key, recipients)] if before is None else before.keys,
             packs=[pack for pack in (*old_packs, *packs.packs) if pack.number in used],
             map=[chunk.digest for chunk in chunks], new_bytes=sum(pack.size for pack in packs.packs),
         )
@@ -89,7 +93,7 @@ class SnapshotTaker:
                 f"The view needs {len(contents.packs):,} packs, SNAPSHOT_PACKS_MAX is {limits.SNAPSHOT_PACKS_MAX:,}."
             )
         manifest = Manifest(issuer.slug, issuer.node, serial, contents)
-        last = LastSnapshot(manifest, manifest.sign(issuer.signer), data_key, chunks, bytes(hashes))
+        last = LastSnapshot(manifest, manifest.sign(issuer.signer), data_key, recipients, chunks, bytes(hashes))
         self._files.keep_last(last)
         return last
 

@@ -1,8 +1,8 @@
 """The founding document of a hospital: what every node, vault and recovery starts from.
 
-It is public and names no secret: the hospital, the age recipients that vaults encrypt to, and the authority's
-verification key, against which rosters are checked. Recovery compares the authority's key with the one in the recovery
-identity's file, so a forged vault cannot pass for the hospital's.
+It is public and names no secret: the hospital, the age recipient that its vaults were first sealed to, and its first
+authority's verification key. It is never rewritten: what changes later (recipients, authority) stands in custody notes,
+which also sign for this document.
 """
 
 from __future__ import annotations
@@ -46,6 +46,11 @@ class FoundingDocument(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def origin(self, node: str) -> str:
         """The log origin of one of its nodes."""
         return f"nirantar.{self.slug}/{node}"
+
+
+def authority_name(slug: str) -> str:
+    """The name of the key that speaks for a hospital."""
+    return f"nirantar.{slug}/authority"
 
 
 def slug_of(name: str) -> str:

@@ -41,10 +41,10 @@ class Roster:
         """Grants by log origin, as the fold wants them."""
         return {grant.origin: grant for grant in self.grants}
 
-    def sign(self, authority: Signer) -> bytes:
-        """The roster as a signed note."""
+    def sign(self, *authorities: Signer) -> bytes:
+        """The roster as a signed note; two keys sign it when one takes the other's place."""
         grants = msgspec.json.encode(self.grants).decode()
-        return sign_note(f"{_TITLE}\n{self.slug}\n{self.serial}\n{grants}\n", authority)
+        return sign_note(f"{_TITLE}\n{self.slug}\n{self.serial}\n{grants}\n", *authorities)
 
     @classmethod
     def open(cls, note: bytes, authority: Verifier) -> Roster:

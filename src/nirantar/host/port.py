@@ -14,6 +14,7 @@ from typing import NoReturn, Protocol
 import apsw
 
 from nirantar.host.page_source import PageSource
+from nirantar.host.watching import Watch
 
 
 class Files(Protocol):
@@ -50,6 +51,10 @@ class Files(Protocol):
     def walk(self, path: Path, *, after: Path | None = None) -> Iterator[Path]:
         """Every regular file below `path` that sorts after `after`, in the order of `str(path)`; nothing if `path` is
         not there. Directories are read as they are reached, so a caller that stops early pays for what it saw."""
+
+    def sweep(self, path: Path) -> None:
+        """Delete what a process that was killed left half written directly below `path`; nothing if that is not there.
+        Only where nobody else writes: what is being written now would go, too."""
 
     def remove(self, path: Path) -> None:
         """Delete one file. FileNotFoundError if there is none."""
@@ -123,6 +128,9 @@ class Host(Protocol):
         """Begin a database whose pages come from `source`, or go on with it; `source_name` tells one image from
         another. Raises errors.Damaged where the file was begun from another image, errors.SetupError on a host that
         cannot."""
+    def watch(self, directory: Path) -> Watch:
+        """Watch `directory` and those in it for changes by other processes. Raises errors.SetupError, with the reason,
+        where this machine cannot."""
 
     def exit(self, reason: str) -> NoReturn:
         """End the process at once, without clean-up: a promise can no longer be kept. `reason` goes to the log."""

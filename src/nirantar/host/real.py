@@ -17,6 +17,7 @@ from nirantar.host.lazy_file import LazyFile
 from nirantar.host.page_source import PageSource
 from nirantar.host.real_database import open_database
 from nirantar.host.real_files import RealFiles
+from nirantar.host.watching import DirectoryWatch
 
 EXIT_BROKEN_PROMISE: Final = 70
 """The exit code of `RealHost.exit`: sysexits' EX_SOFTWARE, which a service manager restarts."""
@@ -66,6 +67,10 @@ class RealHost:
     def lazy_database(self, path: Path, source: PageSource, source_name: str) -> LazyFile:
         """Begin a lazily filled database, or go on with it."""
         return LazyFile(self._files, path, source, source_name)
+
+    def watch(self, directory: Path) -> DirectoryWatch:
+        """By fanotify. Raises SetupError where the kernel or the file system has none."""
+        return DirectoryWatch(directory)
 
     def exit(self, reason: str) -> NoReturn:
         """Write `reason` to standard error and end with EXIT_BROKEN_PROMISE: no handlers, no flushing of files."""

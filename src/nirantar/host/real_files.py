@@ -122,6 +122,12 @@ class RealFiles:
         are not opened. Symbolic links are not followed and not shown."""
         return _walk(os.fspath(path), "" if after is None else os.fspath(after))
 
+    def sweep(self, path: Path) -> None:
+        """Delete half-written files directly below `path`."""
+        with _named(path):
+            for left in path.glob(f".*{_PARTIAL}"):
+                left.unlink()
+
     def remove(self, path: Path) -> None:
         """Delete one file, durably."""
         with _named(path):

@@ -27,6 +27,7 @@ from nirantar.host.port import LazyDatabase
 from nirantar.host.pragmas import set_common, set_pragma
 from nirantar.host.simulated_database import SimulatedVfs
 from nirantar.host.simulated_disk import SimulatedCrash, SimulatedDirectory, SimulatedDisk, SimulatedFile
+from nirantar.host.watching import Touched
 
 __all__ = ["SimulatedCrash", "SimulatedExit", "SimulatedFiles", "SimulatedHost"]
 
@@ -39,6 +40,26 @@ _PARTIAL: Final = ".partial"
 
 class SimulatedExit(BaseException):
     """The program called `Host.exit`. Nothing of it may run any more; `reboot` starts the machine again."""
+
+
+class SimulatedWatch:
+    """A `Watch` over what the simulated machine's other processes did, as a test tells it."""
+
+    def __init__(self, directory: Path, touched: list[tuple[Path, str]]) -> None:
+        self._directory = directory
+        self._touched = touched
+
+    def wait(self, seconds: float) -> list[Touched]:
+        """See the port; it does not wait."""
+        found = [
+            Touched(path.relative_to(self._directory).as_posix(), what)
+            for path, what in self._touched if path.is_relative_to(self._directory)
+        ]
+        self._touched.clear()
+        return found
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class SimulatedHost:
@@ -59,6 +80,7 @@ class SimulatedHost:
         self._random = Random(f"{seed}/bytes/{boots}")
         self._closed = False
         self._connections: list[apsw.Connection] = []
+        self._touched: list[tuple[Path, str]] = []
         self._disk = disk
         self._files = SimulatedFiles(disk, Random(f"{seed}/names/{boots}"))
         self._vfs = SimulatedVfs(disk, Random(f"{seed}/sqlite/{boots}"), lambda: self._wall_us, self.advance)
@@ -137,6 +159,14 @@ class SimulatedHost:
     def set_wall_us(self, wall_us: int) -> None:
         """Set the wall clock, forward or back, as a person or a time server does."""
         self._wall_us = wall_us
+
+    def watch(self, directory: Path) -> SimulatedWatch:
+        """A watch that sees what `touch` says. (On this machine there are no other processes.)"""
+        return SimulatedWatch(directory, self._touched)
+
+    def touch(self, path: Path, what: str) -> None:
+        """Let every watch see that another process did this to a file."""
+        self._touched.append((path, what))
 
     def random_bytes(self, count: int) -> bytes:
         """Seeded, so worthless as a secret."""
@@ -252,6 +282,12 @@ class SimulatedFiles:
         for found in self._disk.paths(path):
             if str(found) > first and not found.name.endswith(_PARTIAL):
                 yield found
+
+    def sweep(self, path: Path) -> None:
+        """Delete half-written files directly below `path`."""
+        for found in list(self._disk.paths(path)):
+            if found.parent == path and found.name.endswith(_PARTIAL):
+                self._disk.unlink(found)
 
     def remove(self, path: Path) -> None:
         """Delete one file, durably."""

@@ -44,13 +44,14 @@ _AUDIT: Final = frozenset({"AuditEvent", "Provenance"})
 
 @dataclass(frozen=True, slots=True)
 class Role:
-    """A role: its title on pages, the types it reads and writes, and whether it sees the node's operation pages or
-    manages staff accounts."""
+    """A role: its title on pages, the types it reads and writes, whether it sees the node's operation pages or
+    manages staff accounts (`operates`), and whether it may give a whole chart out of the hospital (`discloses`)."""
 
     title: str
     reads: frozenset[str]
     writes: frozenset[str]
     operates: bool = False
+    discloses: bool = False
 
 
 ROLES: Final[dict[str, Role]] = {
@@ -96,6 +97,7 @@ ROLES: Final[dict[str, Role]] = {
         "Medical records officer",
         reads=_IDENTITY | _SCHEDULING | _MASTERS | _CLINICAL | _MEDICATION | _AUDIT,
         writes=_IDENTITY | {"Condition", "DocumentReference", "Provenance", "Task"},
+        discloses=True,
     ),
     "it-security": Role("IT and security", reads=_MASTERS, writes=_MASTERS, operates=True),
     "auditor": Role("Auditor", reads=_AUDIT | _MASTERS, writes=frozenset()),
@@ -136,3 +138,11 @@ def authorize_operation(caller: Caller) -> None:
     rule = ROLES.get(caller.role)
     if rule is None or not rule.operates:
         raise Forbidden("Only the role “IT and security” may do this.")
+
+
+def authorize_disclosure(caller: Caller) -> None:
+    """Let only those pass who may release copies of records. IT and auditors may not: a proof holds the chart itself,
+    which neither may read; whoever is handed one verifies it without any right here. Raises Forbidden."""
+    rule = ROLES.get(caller.role)
+    if rule is None or not rule.discloses:
+        raise Forbidden("Only the role “Medical records officer” may give a proven chart out of the hospital.")

@@ -9,6 +9,7 @@ from nirantar.interactions.access_log import AccessLog
 from nirantar.interactions.accounts import Accounts
 from nirantar.interactions.attach import Attach
 from nirantar.interactions.credentials import Credentials
+from nirantar.interactions.disclose import Disclose
 from nirantar.interactions.numbers import Numbers
 from nirantar.interactions.prove import Prove
 from nirantar.interactions.read import Read
@@ -59,8 +60,22 @@ class RecoveryStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class AlarmStatus:
+    """Another process changed the node's files: when that was first seen, what happened to which file, how many more
+    changes there were; when each vault had the alarm, and what keeps it from others or from the log."""
+
+    at: str
+    touched: tuple[str, ...]
+    more: int
+    reached: dict[str, str]
+    trouble: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """What every page and `/health` may say of the node; nothing in it is about a patient."""
+    """What every page and `/health` may say of the node; nothing in it is about a patient. `red` are sentences on what
+    somebody must do before the hospital is safe, though the node serves. `unwatched` says why nobody would notice if
+    another process changed the node's files."""
 
     hospital: str
     node: str
@@ -72,6 +87,9 @@ class NodeStatus:
     read_only: str | None
     recovered_from: tuple[str, ...]
     started_at_us: int
+    red: tuple[str, ...] = ()
+    alarm: AlarmStatus | None = None
+    unwatched: str | None = None
     snapshot: SnapshotStatus | None = None
     recovery: RecoveryStatus | None = None
 
@@ -84,6 +102,7 @@ class Doors:
     read: Read
     attach: Attach
     prove: Prove
+    disclose: Disclose
     accounts: Accounts
     credentials: Credentials
     access_log: AccessLog

@@ -135,6 +135,15 @@ class JournalReader:
         )
         return int(rows[0][0]) - (low or 0) if rows else max(entry_index, self.size(origin))
 
+    def lacking(self, origin: str, stop: int) -> int:
+        """How many entries [0, stop) have no bytes, since a recovery found them lost."""
+        low = self._low(origin)
+        if low is None:
+            return 0
+        return int(self._rows(
+            "SELECT count(*) FROM entry WHERE row >= ? AND row < ? AND length(data) = 0", low, low + stop
+        )[0][0])
+
     def plain_bytes(self, origin: str, start: int, stop: int) -> int:
         """How many bytes entries [start, stop) are as lines; only their lengths are read."""
         low = self._low(origin)

@@ -9,7 +9,7 @@ What goes wrong has one meaning each: a member's own error undoes only that memb
 tells every member; a failed fsync ends the process, since nobody knows what the disk now holds; and so does a view
 that cannot follow a committed journal for another reason than a full disk, since the next start folds it anew.
 
-Long because batches, what runs between them and what is prepared ahead of them share one queue and one order.
+Long because one order of commits, one queue and one meaning for each failure are read together or not understood.
 """
 
 from __future__ import annotations
@@ -215,7 +215,7 @@ class Sequencer:
         batch = self._prepared(waiting)
         if batch:
             self._run(batch)
-        elif not waiting:
+        else:
             self._catch_up()
         return len(waiting)
 
@@ -243,7 +243,7 @@ class Sequencer:
             between: _Between | None = None
             if not stopping:
                 waiting, between, stopping = self._gather(wait=not ahead)
-            helped = self._begin_to_prepare(waiting)
+            helped = between is None and self._begin_to_prepare(waiting)
             if ahead:
                 self._run(ahead)
             if helped and self._preparation is not None:
@@ -256,14 +256,12 @@ class Sequencer:
                 self._run_between(between)
 
     def _gather(self, *, wait: bool) -> tuple[list[_Waiting], _Between | None, bool]:
-        """The members that wait, perhaps none, what is to run behind them, and whether the writer is to stop then."""
+        """The members that wait, perhaps none; what is to be done after them; whether the writer is to stop then."""
         waiting: list[_Waiting] = []
         most = limits.BATCH_MEMBERS_MAX if self._preparation is None else limits.PREPARED_ELSEWHERE_MEMBERS_MAX
         try:
             item = self._queue.get(block=wait, timeout=_RETRY_SECONDS if self._behind else None)
-            while item is not None:
-                if isinstance(item, _Between):
-                    return waiting, item, False
+            while isinstance(item, _Waiting):
                 waiting.append(item)
                 if len(waiting) == most:
                     return waiting, None, False
@@ -272,7 +270,7 @@ class Sequencer:
             if not waiting:
                 self._catch_up()
             return waiting, None, False
-        return waiting, None, True
+        return waiting, item, item is None
 
     def _begin_to_prepare(self, waiting: Sequence[_Waiting]) -> bool:
         """Whether these are being prepared elsewhere: worth its way only for several."""

@@ -137,16 +137,23 @@ def prove(subject: str, bucket: Mapping[str, bytes], node: Callable[[int], bytes
     return DigestProof(place, len(names), in_bucket, bucket_hash(bucket), tuple(to_root))
 
 
-def verify_digest_proof(digest: bytes, subject: str, head_lines: Sequence[str], proof: DigestProof) -> None:
-    """Return when `head_lines` are exactly the heads of `subject` under `digest`. Raises ProofInvalid otherwise."""
-    if len(proof.to_root) != DEPTH or not head_lines:
-        raise ProofInvalid(f"The proof of {subject} has the wrong length or names no heads.")
-    leaf = leaf_hash(leaf_data(subject, head_lines))
-    verify_inclusion(leaf, proof.place, proof.subjects_in_bucket, proof.in_bucket, proof.bucket)
+def digest_proven_by(subject: str, proof: DigestProof) -> bytes:
+    """The digest to which a proof leads from its bucket. Raises ProofInvalid when it has the wrong length."""
+    if len(proof.to_root) != DEPTH:
+        raise ProofInvalid(f"The proof of {subject} has the wrong length.")
     hash_ = proof.bucket
     position = BUCKETS + bucket_of(subject)
     for sibling in proof.to_root:
         hash_ = node_hash(sibling, hash_) if position & 1 else node_hash(hash_, sibling)
         position >>= 1
-    if hash_ != digest:
+    return hash_
+
+
+def verify_digest_proof(digest: bytes, subject: str, head_lines: Sequence[str], proof: DigestProof) -> None:
+    """Return when `head_lines` are exactly the heads of `subject` under `digest`. Raises ProofInvalid otherwise."""
+    if not head_lines:
+        raise ProofInvalid(f"The proof of {subject} names no heads.")
+    leaf = leaf_hash(leaf_data(subject, head_lines))
+    verify_inclusion(leaf, proof.place, proof.subjects_in_bucket, proof.in_bucket, proof.bucket)
+    if digest_proven_by(subject, proof) != digest:
         raise ProofInvalid(f"The proof of {subject} does not lead to the view digest.")

@@ -15,6 +15,7 @@ from nirantar.fhir.outline import Outline
 from nirantar.fhir.search_query import SearchQuery
 from nirantar.fold.grants import Grant
 from nirantar.journal.entry import Entry
+from nirantar.store.digest import DigestProof
 
 VIEW_KIND: Final = "view"
 """The kind of a Finding that speaks of the view: folding it anew heals it."""
@@ -99,6 +100,12 @@ class ViewReader(Protocol):
 
     def view_digest(self) -> bytes:
         """The Merkle root over patients (docs/format.md, View digest) of this state: 32 bytes."""
+
+    def digest_proof(self, patient_id: str) -> DigestProof | None:
+        """The proof that `digest_lines` are a patient's whole chart under `view_digest`; None if nothing is held."""
+
+    def digest_lines(self, patient_id: str) -> tuple[str, ...]:
+        """The lines of the patient's leaf (digest.py): every head in his compartment with its hash, sorted."""
 
     def unfolded(self) -> Iterator[tuple[str, int, str]]:
         """(origin, entry index, why) of entries kept as evidence but not folded: outside a grant, unknown version."""

@@ -26,11 +26,38 @@ from nirantar.journal.entry import Entry
 from nirantar.store.disk_errors import translated
 from nirantar.store.port import StoredVersion
 from nirantar.store.projector import NO_OUTLINES, Outlines
-from nirantar.store.schema import empty, set_up
+from nirantar.store.schema import LAYOUT, empty, set_up
 from nirantar.store.sqlite_digest import settle, stale_subjects
 from nirantar.store.sqlite_freezing import FrozenSqliteView
 from nirantar.store.sqlite_reading import SqliteReader
 from nirantar.store.sqlite_writing import Writer
+
+
+@contextmanager
+def view_as_it_is(host: Host, path: Path) -> Iterator[SqliteReader | None]:
+    """One consistent state of the view in `path`, which a node may be serving: nothing is written to it. None where
+    there is none of the present layout; a node folds it anew. Raises Damaged where the file is not a view."""
+    if not host.files.exists(path):
+        yield None
+        return
+    with translated():
+        connection = host.database(path, read_only=True)
+    try:
+        with translated():
+            outdated = connection.pragma("user_version") != LAYOUT
+        if outdated:
+            yield None
+            return
+        set_up(connection, limits.READER_CACHE_BYTES, writer=False)
+        with translated():
+            connection.execute("BEGIN")
+        state = SqliteReader(connection)
+        try:
+            yield state
+        finally:
+            state.close()
+    finally:
+        connection.close()
 
 
 class SqliteView:

@@ -163,6 +163,11 @@ class Signer:
         """The private key's text form: a secret."""
         return SignerKey(self.name, ED25519, self.key_id, self._seed).skey
 
+    @property
+    def seed(self) -> bytes:
+        """The 32 bytes that the key follows from: a secret."""
+        return self._seed
+
     def sign(self, text: bytes) -> NoteSignature:
         """Sign a note text. `sign_note` makes the whole note."""
         return NoteSignature(self.name, self.key_id, self._private.sign(text))

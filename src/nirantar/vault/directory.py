@@ -51,6 +51,9 @@ class DirectoryVault:
         """What to print beside `location`."""
         return WARNING
 
+    def require_protection(self) -> None:
+        """Nothing to ask: what it does not protect from is its `warning`."""
+
     def put_new(self, key: str, data: bytes) -> None:
         """Store a new object durably; see the port.
 

@@ -11,9 +11,13 @@ from typing import Final
 
 import pyrage  # type: ignore[import-untyped]
 
-from nirantar.errors import ConfigInvalid, Damaged, IdentityWrong
+from nirantar.errors import ConfigInvalid, Damaged, IdentityWrong, InvalidInput
+from nirantar.vault import bech32
 
+IDENTITY_PREFIX: Final = "age-secret-key-"
+IDENTITY_BYTES: Final = 32
 _NO_KEY_FITS: Final = "No matching keys found"
+_NO_IDENTITY: Final = "Not an age identity: it is one line that begins with AGE-SECRET-KEY-1"
 
 
 def new_identity() -> tuple[str, str]:
@@ -25,6 +29,22 @@ def new_identity() -> tuple[str, str]:
 def recipient_of(identity: str) -> str:
     """The recipient that `identity` opens. Raises IdentityWrong if it is not an age identity."""
     return str(_identity(identity).to_public())
+
+
+def identity_bytes(identity: str) -> bytes:
+    """The 32 secret bytes that an age identity writes down. Raises IdentityWrong if it is not one."""
+    _identity(identity)
+    try:
+        return bech32.decode(identity, IDENTITY_PREFIX)
+    except InvalidInput:
+        raise IdentityWrong(_NO_IDENTITY) from None
+
+
+def identity_of(secret: bytes) -> str:
+    """The age identity of 32 secret bytes. Raises IdentityWrong if they are not."""
+    if len(secret) != IDENTITY_BYTES:
+        raise IdentityWrong(f"An age identity has {IDENTITY_BYTES} bytes, not {len(secret)}")
+    return str(_identity(bech32.encode(IDENTITY_PREFIX, secret).upper()))
 
 
 def encrypt(plain: bytes, recipients: Sequence[str]) -> bytes:
@@ -42,7 +62,7 @@ def decrypt(sealed: bytes, identities: Sequence[str]) -> bytes:
     except pyrage.DecryptError as reason:
         if str(reason) == _NO_KEY_FITS:
             raise IdentityWrong(
-                "This identity does not open the vault: it belongs to another hospital or is an older one"
+                "This identity does not open it: it is another hospital's, or older or newer than what was sealed"
             ) from None
         raise Damaged(f"not an age file that decrypts: {reason}") from None
     return plain
@@ -60,4 +80,4 @@ def _identity(text: str) -> pyrage.x25519.Identity:
     try:
         return pyrage.x25519.Identity.from_str(text)
     except pyrage.IdentityError:
-        raise IdentityWrong("Not an age identity: it is one line that begins with AGE-SECRET-KEY-1") from None
+        raise IdentityWrong(_NO_IDENTITY) from None

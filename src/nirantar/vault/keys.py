@@ -2,6 +2,7 @@
 
     hospital.json                                   the founding document: name, slug, age recipients, authority key
     roster/<serial, 8 digits>.note                  which nodes exist and what they may write, signed, in order
+    custody/<serial, 8 digits>.note                 what is sealed to whom, and who signs, signed, in order
     <node>/live/<first, 12 digits>-<count>.segment  entries `first` .. `first + count - 1`, sealed within a second
     <node>/minute/..., hour, day, month             the same entries again, merged: each level from the one before it
     <node>/tile/<L>/<N>                             a full hash tile of the node's log (C2SP tlog-tiles paths)
@@ -9,6 +10,8 @@
     <node>/snapshot/<serial, 8 digits>.manifest     what a snapshot of the node's view consists of, signed
     <node>/map/<SHA-256 of the object>              where a stretch of the view's pages lies
     <node>/pack/<serial, 8 digits>-<32 hex>         encrypted pages of the view
+    <node>/alarm/<microseconds, 16 digits>-<n>.json another process changed the node's files: what, and when
+    <node>/recovery.note                            what the recovery that made the node did and found, signed
 
 Keys of one level sort by first index. Two segments of a level may overlap: a node that died between storing a segment
 and noting it seals from the same entry again, so a reader takes the longest that fits and needs no rule for ties. A
@@ -25,10 +28,12 @@ from nirantar.errors import InvalidInput
 from nirantar.limits import NODE_NAME_CHARS_MAX, VAULT_KEY_CHARS_MAX, VAULT_KEY_PART_CHARS_MAX
 
 HOSPITAL_KEY: Final = "hospital.json"
+ROSTER_PREFIX: Final = "roster/"
+CUSTODY_PREFIX: Final = "custody/"
 LEVELS: Final = ("live", "minute", "hour", "day", "month")
 """From what is sealed within a second to what is kept for good; each is merged from the one before it."""
-NODE_NAMES_RESERVED: Final = frozenset({"roster"})
-"""Node names that would mix with the vault's own directories."""
+NODE_NAMES_RESERVED: Final = frozenset({"authority", "custody", "roster"})
+"""Node names that would mix with the vault's own directories, or with the name of the authority's key."""
 
 _PART: Final = re.compile(r"(?!\.)[a-z0-9._-]+")
 _NODE: Final = rf"(?P<node>[a-z][a-z0-9-]{{0,{NODE_NAME_CHARS_MAX - 1}}})"
@@ -40,7 +45,10 @@ _ATTACHMENT: Final = re.compile(rf"{_NODE}/attachment/(?P<digest>[0-9a-f]{{64}})
 _MANIFEST: Final = re.compile(rf"{_NODE}/snapshot/(?P<serial>[0-9]{{8}})\.manifest")
 _MAP: Final = re.compile(rf"{_NODE}/map/(?P<digest>[0-9a-f]{{64}})")
 _PACK: Final = re.compile(rf"{_NODE}/pack/(?P<name>[0-9]{{8}}-[0-9a-f]{{32}})")
+_ALARM: Final = re.compile(rf"{_NODE}/alarm/(?P<at>[0-9]{{16}})-(?P<number>0|[1-9][0-9]{{0,3}})\.json")
+_RECOVERY: Final = re.compile(rf"{_NODE}/recovery\.note")
 _ROSTER: Final = re.compile(r"roster/(?P<serial>[0-9]{8})\.note")
+_CUSTODY: Final = re.compile(r"custody/(?P<serial>[0-9]{8})\.note")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -132,7 +140,43 @@ class PackKey:
         return f"{self.node}/pack/{self.name}"
 
 
-VaultKey = SegmentKey | TileKey | AttachmentKey | RosterKey | ManifestKey | MapKey | PackKey
+@dataclass(frozen=True, slots=True, order=True)
+class CustodyKey:
+    """The `serial`-th custody note; the highest that verifies is in force."""
+
+    serial: int
+
+    def __str__(self) -> str:
+        return f"custody/{self.serial:08d}.note"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RecoveryKey:
+    """The signed report of the recovery that made `node`."""
+
+    node: str
+
+    def __str__(self) -> str:
+        return f"{self.node}/recovery.note"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class AlarmKey:
+    """The `number`-th alarm of `node` since its start, about what was first seen at `at_us` (microseconds since 1970
+    UTC)."""
+
+    node: str
+    at_us: int
+    number: int
+
+    def __str__(self) -> str:
+        return f"{self.node}/alarm/{self.at_us:016d}-{self.number}.json"
+
+
+VaultKey = (
+    SegmentKey | TileKey | AttachmentKey | RosterKey | CustodyKey | RecoveryKey | AlarmKey
+    | ManifestKey | MapKey | PackKey
+)
 
 
 def pack_name(serial: int, drawn: bytes) -> str:
@@ -171,8 +215,14 @@ def parse(key: str) -> VaultKey | None:
         return MapKey(found["node"], found["digest"])
     if found := _PACK.fullmatch(key):
         return PackKey(found["node"], found["name"])
+    if found := _ALARM.fullmatch(key):
+        return AlarmKey(found["node"], int(found["at"]), int(found["number"]))
+    if found := _RECOVERY.fullmatch(key):
+        return RecoveryKey(found["node"])
     if found := _ROSTER.fullmatch(key):
         return RosterKey(int(found["serial"]))
+    if found := _CUSTODY.fullmatch(key):
+        return CustodyKey(int(found["serial"]))
     return None
 
 

@@ -1,4 +1,4 @@
-"""A vault as a port: write-once objects. `directory.py` is the first backend; one contract suite runs on all.
+"""A vault as a port: write-once objects. Backends are `directory.py` and `s3.py`; one contract suite runs on all.
 
 Keys are relative POSIX paths of `[a-z0-9._-]` parts. Nothing here can overwrite or delete (invariant 10).
 """
@@ -20,6 +20,13 @@ class Vault(Protocol):
     def warning(self) -> str | None:
         """A sentence on what this vault does not protect against (a `file://` vault: this machine's
         administrator), or None."""
+
+    def require_protection(self) -> str | None:
+        """Ask whether what is stored is protected as this vault claims, and say so in a sentence; None for a backend
+        that claims nothing (see `warning`). Asked before a node first relies on it, and by `nirantar doctor`.
+
+        Raises SetupError where it is not: a bucket without its lock, credentials that could delete. Raises
+        VaultUnavailable."""
 
     def put_new(self, key: str, data: bytes) -> None:
         """Store a new object durably. Storing the same bytes again is no error; other bytes under an existing key

@@ -22,7 +22,7 @@ from nirantar.interactions.transaction import Purpose
 from nirantar.journal.log import JOURNAL_FILE, JournalWriter
 from nirantar.tlog.note import Verifier
 from nirantar.vault.encryption import new_identity
-from nirantar.vault.keys import SegmentKey
+from nirantar.vault.keys import RosterKey, SegmentKey
 from nirantar.workflows.patient_fields import PersonFields
 from nirantar.workflows.patient_resource import IDENTIFIER_TYPES, new_patient
 from simulated_site import CALLER, NEW, NODE, ORIGIN, VAULT, Site, found_site, opened, write
@@ -83,6 +83,22 @@ def test_the_patients_numbers_keep_a_system_of_the_hospitals_own(site: Site) -> 
         assert node.papers.configuration.uhid_system == system == "https://hospital.test/uhid"
 
 
+def test_what_was_left_under_the_next_rosters_key_does_not_stop_a_recovery(site: Site) -> None:
+    """Whoever can add to a vault can take the next serial, and in a locked one nobody can remove it: the new roster gets
+    the next free one, the forged one is told, and the recovered node and the next recovery go by the true one."""
+    site.vault.put_new(str(RosterKey(2)), b"not a roster")
+    report = site.recovered()
+    assert [finding.where.endswith(str(RosterKey(2))) for finding in report.findings] == [True]
+    assert report.logs[0].proven == 2
+    with opened(site, NEW) as node:
+        assert family(node) == "Two"
+        assert node.papers.roster.serial == 3
+        write(node, update({**PATIENT, "name": [{"family": "Three"}]}))
+        assert node.status().read_only is None
+    again = site.recovered(Path("/again"))
+    assert [log.proven for log in again.logs] == [2, 1]
+
+
 def test_a_repeat_of_an_old_request_finds_its_result_on_the_new_node(site: Site) -> None:
     """Same version, nothing written, and no waiting for a vault; also where writes wait for the vault."""
     site.recovered()
@@ -131,7 +147,7 @@ def test_what_a_stolen_key_signs_after_recovery_is_not_folded(site: Site) -> Non
         site.recovered()
         write(old, update({**PATIENT, "name": [{"family": "Forged"}]}))
         thief = Sealer(
-            site.host, old.reader, old.attachments, ORIGIN, [site.vault], old.papers.document.recipients,
+            site.host, old.reader, old.attachments, ORIGIN, [site.vault], old.custody.recipients,
             publish=lambda _: None, closed=lambda _: None, stop_writing=lambda _: None,
         )
         thief.step()

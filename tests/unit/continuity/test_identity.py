@@ -1,10 +1,10 @@
-"""The recovery identity's file: read whole or refused with what is wrong, never quoted."""
+"""The identities' files: read whole or refused with what is wrong, never quoted."""
 
 from __future__ import annotations
 
 import pytest
 
-from nirantar.continuity.identity import RecoveryIdentity
+from nirantar.continuity.identity import RecoveryIdentity, RehearsalIdentity, hospital_in, parse_identity
 from nirantar.errors import IdentityWrong
 from nirantar.tlog.note import Signer
 from nirantar.vault.encryption import new_identity
@@ -55,3 +55,35 @@ def test_it_does_not_show_itself() -> None:
     """A traceback or a debugger prints no secret."""
     assert repr(IDENTITY) == "RecoveryIdentity(...)"
     assert LINES[-2][-20:] not in repr(IDENTITY.authority)
+
+
+REHEARSAL = RehearsalIdentity(OTHER, IDENTITY.verifier)
+
+
+def test_the_sheets_text_is_a_file_of_the_same_kind() -> None:
+    """What the QR code holds reads as the file does, and names the hospital."""
+    text = IDENTITY.sheet_text("City Hospital")
+    assert same(RecoveryIdentity.parse(text))
+    assert (hospital_in(text), hospital_in(FILE), hospital_in(b"x")) == ("City Hospital", "City Hospital", "")
+
+
+def test_the_rehearsal_identity_opens_and_names_nobody() -> None:
+    """It comes back with the public key only, and is refused where nodes are named."""
+    data = REHEARSAL.encode("City Hospital")
+    read = parse_identity(data)
+    assert isinstance(read, RehearsalIdentity)
+    assert (read.age_identity, read.verifier.vkey, read.recipient) == (OTHER, IDENTITY.authority.vkey, REHEARSAL.recipient)
+    assert b"PRIVATE" not in data
+    assert [line for line in data.decode().splitlines() if not line.startswith("#")] == [OTHER]
+    with pytest.raises(IdentityWrong, match="only the recovery identity can name a node"):
+        RecoveryIdentity.parse(data)
+    assert isinstance(parse_identity(FILE), RecoveryIdentity)
+    assert repr(read) == "RehearsalIdentity(...)"
+
+
+@pytest.mark.parametrize("change", [(b"# authority key: nirantar", b"# authority key: x"), (b"AGE-SECRET", b"# AGE-SECRET")])
+def test_a_spoilt_rehearsal_identity_is_refused(change: tuple[bytes, bytes]) -> None:
+    """A mangled key line, a missing secret; nothing is quoted."""
+    with pytest.raises(IdentityWrong) as refused:
+        parse_identity(REHEARSAL.encode("H").replace(*change))
+    assert OTHER[20:40] not in str(refused.value)

@@ -52,7 +52,7 @@ class SealedNode:
         """Begin anew, as after a restart: nothing is remembered of the vault."""
         self.sealer = Sealer(
             self.host, self.reader, Attachments(self.host, Path("/attachments")), ORIGIN, [self.vault],
-            [self.recipient], publish=lambda vault: None, closed=lambda vault: None, stop_writing=pytest.fail,
+            lambda: [self.recipient], publish=lambda vault: None, closed=lambda vault: None, stop_writing=pytest.fail,
         )
 
     def write(self, entries: int = 1) -> None:
@@ -191,7 +191,7 @@ def test_a_merge_that_was_cut_off_is_found_again(node: SealedNode) -> None:
     (minute,) = node.keys("minute")
     assert (minute.first, minute.count) == (0, LEVEL_SEGMENTS_MAX["live"])
     ladder.sealed(node.keys("live")[-1])
-    merger = Merger(node.host, node.reader, [node.recipient])
+    merger = Merger(node.host, node.reader, lambda: [node.recipient])
     ladder.follows(*learned(node))
     assert merger.merge(node.vault, ORIGIN, ladder)
     assert (node.keys("minute"), ladder.levels["live"], ladder.levels["minute"]) == ([minute], [], [minute])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from nirantar.continuity.snapshot_taking import SnapshotTaker
 from nirantar.errors import Overloaded, Unavailable
 from nirantar.host.simulated import SimulatedHost
 from nirantar.limits import SNAPSHOT_HELD_PAGES_MAX
+from nirantar.vault.encryption import new_identity
 from snapshot_parts import DIRECTORY, ISSUER, MadeUpView, taken
 from snapshots_at_hand import page
 
@@ -96,6 +98,18 @@ def test_half_the_retention_later_it_must_be_full(host: SimulatedHost, files: Sn
     for days, builds_on in ((1, True), (13.9, True), (14.1, False), (-1, False)):
         host.set_wall_us(began_us + int(days * DAY_US))
         assert taker.may_build_on(last) == builds_on
+
+
+def test_after_a_rotation_it_must_be_full(host: SimulatedHost, files: SnapshotFiles) -> None:
+    """The old identity opens nothing that is written after it was replaced: the next data key is new."""
+    last = taken(host, files, MadeUpView([page(0)]))
+    other = new_identity()[1]
+    rotated = SnapshotTaker(host, files, replace(ISSUER, recipients=lambda: (other,)), lambda: None)
+    assert not rotated.may_build_on(last)
+    after = rotated.take(MadeUpView([page(0)]), None, 2)
+    assert after is not None
+    assert after.data_key != last.data_key
+    assert rotated.may_build_on(after)
 
 
 def test_it_is_given_up_when_asked_or_when_too_much_waits(host: SimulatedHost, files: SnapshotFiles) -> None:

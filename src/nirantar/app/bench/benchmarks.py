@@ -12,6 +12,7 @@ from nirantar.app.bench import (
     reading,
     rebuild,
     registrations,
+    s3_latency,
     snapshots,
     vault_latency,
     verify,
@@ -24,6 +25,7 @@ Benchmark = Callable[[Ground], Iterator[Figure]]
 BENCHMARKS: Final[dict[str, Benchmark]] = {
     registrations.NAME: registrations.registrations,
     vault_latency.NAME: vault_latency.vault_latency,
+    s3_latency.NAME: s3_latency.s3_latency,
     importing.NAME: importing.importing,
     rebuild.NAME: rebuild.rebuild,
     reading.NAME: reading.reading,

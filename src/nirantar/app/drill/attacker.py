@@ -38,13 +38,13 @@ def require_marker(directory: Path) -> None:
 def lock_files(directory: Path, pause: Callable[[], None] = lambda: None) -> int:
     """Overwrite every file below a scratch directory with random bytes and rename it to `.locked`; how many.
 
-    `pause` is called after each file, for attacks that people watch.
+    Small files go first. `pause` is called after each, for attacks that people watch.
 
     Raises Forbidden without the marker. The marker goes last, so that an attack that was interrupted can go on.
     """
     require_marker(directory)
     locked = 0
-    for path in sorted(_files(directory), key=lambda path: path.name == MARKER):
+    for path in sorted(_files(directory), key=_when):
         try:
             _overwrite(path)
             path.rename(path.with_name(path.name + LOCKED))
@@ -53,6 +53,14 @@ def lock_files(directory: Path, pause: Callable[[], None] = lambda: None) -> int
         locked += 1
         pause()
     return locked
+
+
+def _when(path: Path) -> tuple[bool, int]:
+    """When a file's turn comes; one that is gone meanwhile comes at once."""
+    try:
+        return path.name == MARKER, path.stat().st_size
+    except FileNotFoundError:
+        return False, 0
 
 
 def _files(directory: Path) -> Iterator[Path]:

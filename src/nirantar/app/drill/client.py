@@ -94,6 +94,7 @@ class Tally:
         self.refused = 0
         self.last_refusal = ""
         self.first_write_at: float | None = None
+        self.last_acknowledged_at: float | None = None
         self.vault_confirmed = 0
         self.answered_at = time.monotonic()
 
@@ -103,6 +104,7 @@ class Tally:
             self.answered_at = time.monotonic()
             if generation == 1:
                 self.acknowledged += 1
+                self.last_acknowledged_at = self.answered_at
             else:
                 self.resumed += 1
                 self.first_write_at = self.first_write_at or self.answered_at
@@ -264,7 +266,8 @@ def main(settings_path: str) -> None:
     writes = compare_all(settings)
     _write_json(settings.report, {
         "refused": tally.refused, "resumed": tally.resumed, "vault_confirmed": tally.vault_confirmed,
-        "first_read_at": first_read_at, "first_write_at": tally.first_write_at, "compared_at": time.monotonic(),
+        "last_acknowledged_at": tally.last_acknowledged_at, "first_read_at": first_read_at,
+        "first_write_at": tally.first_write_at, "compared_at": time.monotonic(),
         "writes": writes,
     })
 

@@ -20,9 +20,17 @@ from nirantar.app.drill import client
 from nirantar.app.drill.attacker import SABOTAGE_SEGMENTS_MIN, lock_files, sabotage_vault
 from nirantar.app.drill.calls import LOOPBACK
 from nirantar.app.drill.client import Access, Assignment
-from nirantar.app.drill.processes import Program, free_port, wait_healthy
+from nirantar.app.drill.processes import Program, free_port, health, wait_healthy
 from nirantar.app.drill.scratch import HOSPITAL, NODE, Scratch, scratch
-from nirantar.continuity.drill.accounting import DrillReport, Durability, Measured, Sabotage, WriteOutcome, judge
+from nirantar.continuity.drill.accounting import (
+    DrillReport,
+    Durability,
+    Measured,
+    Sabotage,
+    Timeline,
+    WriteOutcome,
+    judge,
+)
 from nirantar.errors import InvalidInput, Unavailable
 
 Say = Callable[[str], None]
@@ -81,7 +89,8 @@ def drill(writes: int, durability: Durability, *, sabotage: bool, say: Say, show
             f"but each write's acknowledgement (durability: {durability})")
         stranger = running.enter_context(_client(place, files))
         _let_write(place, files, node, stranger, writes, show)
-        files_locked, killed_at = _attack(place, node, say)
+        attack = _attack(place, node, port, say)
+        killed_at = attack.killed_at
         damage = _sabotage(place, say) if sabotage else None
         say("Recovering on a clean directory from the vault and the recovery identity alone")
         recovery = place.recover()
@@ -93,12 +102,16 @@ def drill(writes: int, durability: Durability, *, sabotage: bool, say: Say, show
         durability=durability,
         writes=msgspec.convert(found["writes"], list[WriteOutcome]),
         vault_confirmed=found["vault_confirmed"], requests_refused=found["refused"], resumed=found["resumed"],
-        files_locked=files_locked,
+        files_locked=attack.files_locked,
         seconds_to_first_service=_since(killed_at, found["first_read_at"]),
         seconds_to_first_write=_since(killed_at, found["first_write_at"]),
         seconds_to_full=_since(killed_at, found["compared_at"]),
         entries_verified=recovery.entries_verified, recovery_complete=recovery.complete, findings=recovery.findings,
         vault_warning=vault_warning, sabotage=damage,
+        timeline=Timeline(
+            attack.alarm_seconds, _since(attack.began_at, found["last_acknowledged_at"]),
+            round(killed_at - attack.began_at, 3), _since(attack.began_at, found["first_read_at"]), attack.watched,
+        ),
     ))
 
 
@@ -147,13 +160,45 @@ def _let_write(place: Scratch, files: _ClientFiles, node: Program, stranger: Pro
     )
 
 
-def _attack(place: Scratch, node: Program, say: Say) -> tuple[int, float]:
-    """Lock every file while the node serves, kill it, lock what it still created; (files locked, time of the kill)."""
-    locked = lock_files(place.node)
-    killed_at = node.kill()
-    locked += lock_files(place.node)
-    say(f"ATTACK: {locked} files of the node overwritten and renamed to .locked, then its processes killed")
-    return locked, killed_at
+@dataclass(slots=True)
+class _Attack:
+    """What the attack did. Times are monotonic seconds, `began_wall_ns` the same moment on the wall clock."""
+
+    began_at: float
+    began_wall_ns: int
+    watched: bool
+    killed_at: float = 0.0
+    files_locked: int = 0
+    alarm_seconds: float | None = None
+
+
+def _attack(place: Scratch, node: Program, port: int, say: Say) -> _Attack:
+    """Lock every file while the node serves, kill it, lock what it still created.
+
+    Between the first file and the others the attacker gives the alarm DRILL_ALARM_SECONDS_MAX: on a hospital's disk, it
+    would be busy for hours.
+    """
+    known = health(port)
+    attack = _Attack(time.monotonic(), time.time_ns(), known is None or known["unwatched"] is None)
+
+    def let_it_leave() -> None:
+        while attack.alarm_seconds is None and time.monotonic() - attack.began_at < limits.DRILL_ALARM_SECONDS_MAX:
+            attack.alarm_seconds = _alarm_seconds(place, attack.began_wall_ns)
+            time.sleep(_POLL_SECONDS)
+
+    attack.files_locked = lock_files(place.node, let_it_leave)
+    attack.killed_at = node.kill()
+    attack.files_locked += lock_files(place.node)
+    say(f"ATTACK: {attack.files_locked} files of the node overwritten and renamed to .locked, its processes killed")
+    if attack.alarm_seconds is not None:
+        say(f"The node's alarm was in the vault {attack.alarm_seconds:.2f} s after the first file")
+    return attack
+
+
+def _alarm_seconds(place: Scratch, began_wall_ns: int) -> float | None:
+    """When the first alarm was in the vault, in seconds since the attack began."""
+    times = [path.stat().st_mtime_ns for path in (place.vault / NODE / "alarm").glob("*.json")]
+    return round((min(times) - began_wall_ns) / 1e9, 3) if times else None
 
 
 def _sabotage(place: Scratch, say: Say) -> Sabotage:

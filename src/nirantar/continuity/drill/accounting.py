@@ -32,6 +32,19 @@ class Sabotage:
 
 
 @dataclass(frozen=True, slots=True)
+class Timeline:
+    """The attack in seconds since its first file was touched; None: it never happened. `alarm`: the node's alarm was in
+    the vault; `last_acknowledged`: the last write before the outage. `watched` is false where the machine cannot tell
+    who writes, so that there can be no alarm."""
+
+    alarm: float | None
+    last_acknowledged: float | None
+    killed: float
+    first_service: float | None
+    watched: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Measured:
     """What was measured from outside. Times are seconds from the kill; None: it never happened.
 
@@ -53,6 +66,7 @@ class Measured:
     findings: Sequence[str]
     vault_warning: str | None = None
     sabotage: Sabotage | None = None
+    timeline: Timeline | None = None
 
 
 @dataclass(slots=True)
@@ -88,6 +102,7 @@ class DrillReport:
     at_risk_writes: list[WriteOutcome] = field(default_factory=list)
     lost_writes: list[WriteOutcome] = field(default_factory=list)
     altered_writes: list[WriteOutcome] = field(default_factory=list)
+    timeline: Timeline | None = None
 
 
 def judge(measured: Measured) -> DrillReport:
@@ -109,7 +124,7 @@ def judge(measured: Measured) -> DrillReport:
         vault_warning=measured.vault_warning, sabotage=measured.sabotage is not None,
         sabotage_named=_named(measured), red=bool(broken), broken=broken,
         findings=list(measured.findings), sabotaged=measured.sabotage, at_risk_writes=at_risk, lost_writes=lost,
-        altered_writes=altered,
+        altered_writes=altered, timeline=measured.timeline,
     )
 
 
@@ -139,6 +154,8 @@ def _broken(
         broken.append("No acknowledged patient could be read after recovery.")
     if measured.seconds_to_first_write is None:
         broken.append("Nothing could be registered after recovery.")
+    if measured.timeline is not None and measured.timeline.watched and measured.timeline.alarm is None:
+        broken.append("No alarm left the node, although another process changed its files.")
     if not measured.recovery_complete:
         broken.append("Recovery says itself that it is not complete; it names what is damaged or missing.")
     return broken

@@ -15,6 +15,7 @@ def comparison(report: DrillReport) -> list[Row]:
     """(what, here, in 2022) for each promise."""
     allowed = "none allowed" if report.durability == "vault" else "each named, and no other may be lost"
     return [
+        *_alarm(report),
         (DATABASE.what, _seconds(report.seconds_to_first_service), f"{DATABASE.days} days"),
         (REGISTRATION.what, _seconds(report.seconds_to_first_write), f"{REGISTRATION.days} days"),
         ("Every acknowledged write compared", _seconds(report.seconds_to_full), NOT_PROVEN),
@@ -25,6 +26,14 @@ def comparison(report: DrillReport) -> list[Row]:
         ("Entries proven by signature", f"{report.entries_verified:,}", NOT_PROVEN),
         ("Requests refused meanwhile", f"{report.requests_refused:,}", "everything was on paper"),
     ]
+
+
+def _alarm(report: DrillReport) -> list[Row]:
+    """The alarm, where the drill looked for one."""
+    if report.timeline is None:
+        return []
+    here = _seconds(report.timeline.alarm) if report.timeline.watched else "this machine cannot watch"
+    return [("Alarm after the first file", here, "not known")]
 
 
 def _seconds(seconds: float | None) -> str:

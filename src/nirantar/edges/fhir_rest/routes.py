@@ -13,13 +13,13 @@ from typing import Final, Literal
 
 from starlette.convertors import Convertor, register_url_convertor
 
-from nirantar.edges.fhir_rest import batches, reading, searching, writing
+from nirantar.edges.fhir_rest import batches, disclosing, reading, searching, writing
 from nirantar.edges.fhir_rest.answers import Answer
 from nirantar.edges.fhir_rest.exchange import Exchange
 
-Access = Literal["open", "read", "write", "by-entry"]
+Access = Literal["open", "read", "write", "by-entry", "disclose"]
 """`open`: no token. `read`, `write`: the caller's role must allow that of the type in the path. `by-entry`: a token,
-and then each entry of the body by its own method and type."""
+and then each entry of the body by its own method and type. `disclose`: a role that may release copies of records."""
 
 Level = Literal["type", "system"]
 Handler = Callable[[Exchange], Awaitable[Answer]]
@@ -90,6 +90,7 @@ INTERACTIONS: Final = (
     Interaction("GET", _VERSION, "read", "type", ("vread",), reading.read_version, ("readHistory", True)),
     Interaction("GET", f"{_INSTANCE}/_history", "read", "type", ("history-instance",), reading.history),
     Interaction("GET", f"{_TYPE}/_history", "read", "type", ("history-type",), reading.history),
+    Interaction("POST", f"{_INSTANCE}/$prove", "disclose", "type", (), disclosing.prove),
 )
 
 

@@ -16,7 +16,14 @@ from nirantar.edges.web.handlers import (
     signing_in,
     slip,
 )
-from nirantar.edges.web.permissions import CHART_READERS, EVERYBODY, OPERATORS, REGISTRARS, SLIP_PRINTERS
+from nirantar.edges.web.permissions import (
+    CHART_READERS,
+    DISCLOSERS,
+    EVERYBODY,
+    OPERATORS,
+    REGISTRARS,
+    SLIP_PRINTERS,
+)
 
 PAGES: Final = (
     Page("GET", "/", EVERYBODY, signing_in.home),
@@ -30,6 +37,7 @@ PAGES: Final = (
     Page("GET", "/patients/{patient_id}", CHART_READERS, record.record),
     Page("GET", "/patients/{patient_id}/safe", CHART_READERS, record.safe),
     Page("GET", "/patients/{patient_id}/proof", CHART_READERS, record.proof),
+    Page("POST", "/patients/{patient_id}/disclosure", DISCLOSERS, record.disclose),
     Page("GET", "/patients/{patient_id}/history", CHART_READERS, history.of_patient),
     Page("GET", "/patients/{patient_id}/history/{type}/{id}", CHART_READERS, history.of_resource),
     Page("GET", "/patients/{patient_id}/correct", REGISTRARS, correcting.form),

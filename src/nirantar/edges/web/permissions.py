@@ -14,4 +14,6 @@ CHART_READERS: Final = EVERYBODY - {"it-security", "auditor"}
 REGISTRARS: Final = frozenset({"registration-clerk", "mrd-officer"})
 """Roles that register patients and correct what was registered."""
 SLIP_PRINTERS: Final = REGISTRARS | {"doctor", "nurse"}
+DISCLOSERS: Final = frozenset({"mrd-officer"})
+"""Roles that may give a chart, proven, out of the hospital."""
 OPERATORS: Final = frozenset({"it-security"})

@@ -6,7 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from nirantar.continuity.drill.accounting import Durability, Measured, Outcome, Sabotage, WriteOutcome, judge, ranges
+from nirantar.continuity.drill.accounting import (
+    Durability,
+    Measured,
+    Outcome,
+    Sabotage,
+    Timeline,
+    WriteOutcome,
+    judge,
+    ranges,
+)
 
 
 def written(outcomes: str) -> list[WriteOutcome]:
@@ -30,6 +39,16 @@ def test_a_drill_in_which_everything_came_back_is_green(durability: Durability) 
     report = judge(measured("rrrr", durability))
     assert not report.red
     assert (report.acknowledged, report.recovered, report.lost, report.altered) == (4, 4, 0, 0)
+
+
+@pytest.mark.parametrize(("alarm", "watched", "red"), [(0.1, True, False), (None, True, True), (None, False, False)])
+def test_a_missing_alarm_is_a_broken_promise_where_there_could_be_one(
+    alarm: float | None, watched: bool, red: bool
+) -> None:
+    """A machine that cannot tell who writes promises none."""
+    timeline = Timeline(alarm, 0.3, 2.0, 9.0, watched)
+    report = judge(replace(measured("rrrr"), timeline=timeline))
+    assert (report.red, report.timeline) == (red, timeline)
 
 
 def test_a_lost_write_breaks_the_vault_promise() -> None:

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from nirantar.edges.web.desk import Asked, Desk
 from nirantar.edges.web.handlers.registering import KEY_FIELD, choices, decoded, new_key
-from nirantar.edges.web.permissions import REGISTRARS
+from nirantar.edges.web.permissions import DISCLOSERS, REGISTRARS
 from nirantar.edges.web.resource_rows import ResourceRow, resource_row, title_of
 from nirantar.edges.web.whereabouts import whereabouts
 from nirantar.errors import FieldsInvalid, InvalidInput
@@ -65,7 +65,8 @@ def _record_page(
         visits=visits, tables=[(title_of(each), each, tables[each]) for each in sorted(tables, key=title_of)],
         rows_max=ROWS_SHOWN_MAX, chart=chart, heads=chart.patient.heads, recorded_at_us=chart.patient.recorded_at_us,
         safe=whereabouts(chart.patient, desk.doors.status()), news=asked.query.get("new", ""),
-        may_correct=asked.caller.role in REGISTRARS, key=key, **choices(desk),
+        may_correct=asked.caller.role in REGISTRARS, may_disclose=asked.caller.role in DISCLOSERS,
+        key=key, **choices(desk),
     )
 
 
@@ -81,6 +82,15 @@ def proof(desk: Desk, asked: Asked) -> Response:
     return Response(
         proven.proof, media_type="text/plain; charset=utf-8",
         headers={"content-disposition": f'attachment; filename="{proven.file_name}"'},
+    )
+
+
+def disclose(desk: Desk, asked: Asked) -> Response:
+    """The proof file of the whole chart, for an auditor or a court; journalled with the reason before it is made."""
+    made = desk.doors.disclose.chart(asked.caller, asked.parts["patient_id"], asked.form.get("reason", ""))
+    return Response(
+        made.data, media_type="application/zip",
+        headers={"content-disposition": f'attachment; filename="{made.file_name}"'},
     )
 
 
