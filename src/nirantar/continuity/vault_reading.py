@@ -26,12 +26,25 @@ from nirantar.errors import (
     SegmentDamaged,
     VaultUnavailable,
 )
-from nirantar.limits import KNOWN_HEADERS_MAX, LOG_GAP_ENTRIES_MAX
+from nirantar.limits import (
+    KNOWN_HEADERS_MAX,
+    LOG_GAP_ENTRIES_MAX,
+    SEGMENT_ENTRIES_MAX,
+    SEGMENT_MERGED_ENTRIES_MAX,
+)
 from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
 from nirantar.tlog.merkle import HASH_BYTES
+from nirantar.tlog.note import Verifier
 from nirantar.vault.keys import LEVELS, AttachmentKey, SegmentKey, TileKey, parse, segments_from, segments_prefix
 from nirantar.vault.port import Vault
-from nirantar.vault.segments import SegmentHeader, check_sealed, entries_of, prove_header, read_header
+from nirantar.vault.segments import (
+    SegmentHeader,
+    check_sealed,
+    entries_of,
+    header_bytes_max,
+    prove_header,
+    read_header,
+)
 
 TILE_WIDTH: Final = 256
 _FROM_HIGHEST: Final = tuple(reversed(LEVELS))
@@ -43,6 +56,28 @@ def read_log(vaults: Sequence[Vault], identities: Sequence[str], reading: LogRea
     Raises VaultUnavailable, and IdentityWrong where the identity opens nothing at all; all damage goes to findings.
     """
     return _Reading(vaults, identities, reading).steps()
+
+
+def reading_from(vaults: Sequence[Vault], verifier: Verifier, index: int) -> LogReading | None:
+    """A reading of the log that `verifier` verifies, ready to go on at or a little before entry `index`: a segment that
+    holds it proves by itself the log before it. None where no vault has such a segment."""
+    if index == 0:
+        return LogReading(verifier.name, verifier)
+    node = verifier.name.rpartition("/")[2]
+    for level in LEVELS:
+        longest = SEGMENT_ENTRIES_MAX if level == LEVELS[0] else SEGMENT_MERGED_ENTRIES_MAX
+        after = segments_from(node, max(0, index + 1 - longest), level=level)
+        for vault in vaults:
+            for text in vault.list(segments_prefix(node, level=level), after=after):
+                key = parse(text)
+                if isinstance(key, SegmentKey) and key.first > index:
+                    break
+                if isinstance(key, SegmentKey) and key.end > index:
+                    with suppress(SegmentDamaged, NotFound, ProofInvalid):
+                        header = read_header(vault.get(text, 0, header_bytes_max(key.count)), key=text)
+                        prove_header(header, verifier, key=text)
+                        return LogReading.going_on(verifier.name, verifier, header.left_frontier())
+    return None
 
 
 @dataclass(frozen=True, slots=True)
