@@ -224,7 +224,7 @@ class Node:
             prove=Prove(read, self.reader),
             disclose=Disclose(
                 host, self.view, self.reader, transact, self.access_log,
-                known_by=KnownBy(self.papers.document.encode(), self.papers.roster_note, self.papers.signer),
+                known_by=self._known_by,
             ),
             attach=Attach(self.attachments, transact, read, self.reader),
             accounts=Accounts(host, self.view, transact, self.access_log),
@@ -272,6 +272,11 @@ class Node:
             red=self.custody.red(),
             snapshot=None if self.snapshotter is None else self.snapshotter.status(),
         )
+
+    def _known_by(self) -> KnownBy:
+        """By what the keys in a proof file are known at this moment."""
+        handed_over = tuple((each.serial, each.note) for each in self.custody.handovers())
+        return KnownBy(self.papers.document.encode(), self.custody.roster_note, self.papers.signer, handed_over)
 
     def _snapshotter(self, transact: Transact) -> Snapshotter | None:
         """What copies the view to the vaults; None where there is none, or where a view takes one connection only."""

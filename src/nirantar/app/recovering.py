@@ -111,7 +111,10 @@ def recover(
         serial = free_serial(vaults, ROSTER_PREFIX, before.serial) - 1
         after = Roster(before.slug, serial, tuple(_revoke(each, readings, stops) for each in before.grants))
         settings = msgspec.structs.replace(settings, uhid_system=_number_system(host, directory, before, settings))
-        founded = name_node(document, after, identity.authority, settings, signer, published.custody)
+        founded = name_node(
+            document, after, identity.authority, settings, signer, published.custody,
+            handovers=published.handovers,
+        )
         for vault in vaults:
             publish(vault, document, founded.roster, founded.roster_note, founded.custody)
     except BaseException:
