@@ -15,6 +15,7 @@ from nirantar.app.configuration import Configuration
 from nirantar.app.custody_watch import CustodyWatch, authority_in_force
 from nirantar.app.founding import CUSTODY_FILE, FOUNDING_FILE, GENERATION_FILE, NODE_KEY_FILE, ROSTER_FILE, UHID
 from nirantar.app.preparing import PreparingProcess
+from nirantar.app.rehearsal_watch import RehearsalWatch
 from nirantar.app.strays import require_no_identity
 from nirantar.app.vaults import open_vaults
 from nirantar.continuity import guard
@@ -189,6 +190,7 @@ class Node:
         self.custody = CustodyWatch(
             host, directory, papers.document, papers.custody, papers.roster, papers.roster_note
         )
+        self.rehearsals = RehearsalWatch(host, papers.document.slug, settings.rehearsal_verifier)
         preparation = None if host.exclusive_databases else PreparingProcess()
         self.sequencer = Sequencer(host, self.journal, self.view, preparation)
         self.attachments = Attachments(host, directory / ATTACHMENTS_DIRECTORY)
@@ -269,7 +271,8 @@ class Node:
             read_only=self._refusal,
             recovered_from=tuple(origin for origin in self.journal.origins() if origin != papers.origin),
             started_at_us=self._started_at_us, alarm=self.alarms.status(), unwatched=self.alarms.unwatched,
-            red=self.custody.red(),
+            red=(*self.custody.red(), *self.rehearsals.red()),
+            last_proven_restore=self.rehearsals.status(),
             snapshot=None if self.snapshotter is None else self.snapshotter.status(),
         )
 
@@ -328,6 +331,7 @@ class Node:
         """Why this node's log is closed, if a newer roster in the vault, signed by the authority, says so. A newer
         custody note is heeded first: it may change the authority, and what is sealed next is sealed by it."""
         self.custody.look(vault)
+        self.rehearsals.look(vault)
         for roster in (self.custody.roster, *self._newer_rosters(vault)):
             grant = roster.by_origin().get(self.papers.origin)
             if grant is not None and grant.last_size is not None:
