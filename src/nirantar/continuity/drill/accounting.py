@@ -32,6 +32,17 @@ class Sabotage:
 
 
 @dataclass(frozen=True, slots=True)
+class Attempt:
+    """What the attacker tried on the vault with the node's credentials, whether it was refused, and by whom.
+    `promised`: this kind of vault promises to refuse it."""
+
+    what: str
+    refused: bool
+    by: str
+    promised: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Timeline:
     """The attack in seconds since its first file was touched; None: it never happened. `alarm`: the node's alarm was in
     the vault; `last_acknowledged`: the last write before the outage. `watched` is false where the machine cannot tell
@@ -67,6 +78,7 @@ class Measured:
     vault_warning: str | None = None
     sabotage: Sabotage | None = None
     timeline: Timeline | None = None
+    attempts: Sequence[Attempt] = ()
 
 
 @dataclass(slots=True)
@@ -103,6 +115,7 @@ class DrillReport:
     lost_writes: list[WriteOutcome] = field(default_factory=list)
     altered_writes: list[WriteOutcome] = field(default_factory=list)
     timeline: Timeline | None = None
+    attempts: list[Attempt] = field(default_factory=list)
 
 
 def judge(measured: Measured) -> DrillReport:
@@ -125,6 +138,7 @@ def judge(measured: Measured) -> DrillReport:
         sabotage_named=_named(measured), red=bool(broken), broken=broken,
         findings=list(measured.findings), sabotaged=measured.sabotage, at_risk_writes=at_risk, lost_writes=lost,
         altered_writes=altered, timeline=measured.timeline,
+        attempts=list(measured.attempts),
     )
 
 
@@ -156,6 +170,10 @@ def _broken(
         broken.append("Nothing could be registered after recovery.")
     if measured.timeline is not None and measured.timeline.watched and measured.timeline.alarm is None:
         broken.append("No alarm left the node, although another process changed its files.")
+    broken += [
+        f"The attacker could {each.what} with the node's credentials, which this kind of vault promises to refuse."
+        for each in measured.attempts if each.promised and not each.refused
+    ]
     if not measured.recovery_complete:
         broken.append("Recovery says itself that it is not complete; it names what is damaged or missing.")
     return broken
