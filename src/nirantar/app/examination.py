@@ -21,7 +21,7 @@ from nirantar.app.founding import GENERATION_FILE, NODE_KEY_FILE
 from nirantar.app.node import Papers, read_papers
 from nirantar.app.rehearsal_watch import Rehearsed, certificates, machine_of
 from nirantar.app.strays import holds_identity, strays
-from nirantar.app.vaults import open_vault, retention_of
+from nirantar.app.vaults import open_vault, retention_of, secret_file
 from nirantar.continuity import guard
 from nirantar.continuity.custody import custody_notes
 from nirantar.continuity.vault_witness import VaultWitness
@@ -75,8 +75,16 @@ def _versions() -> Iterator[Observation]:
 
 def _permissions(papers: Papers) -> Iterator[Observation]:
     private = True
-    for path, allowed in ((papers.directory, 0o700), (papers.directory / NODE_KEY_FILE, 0o600)):
-        mode = stat.S_IMODE(path.stat().st_mode)
+    tokens = [path for uri in papers.configuration.vaults if (path := secret_file(uri)) is not None]
+    for path, allowed in (
+        (papers.directory, 0o700), (papers.directory / NODE_KEY_FILE, 0o600), *((path, 0o600) for path in tokens)
+    ):
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+        except OSError as reason:
+            private = False
+            yield Observation("permissions", "bad", f"{path} cannot be looked at: {reason.strerror}")
+            continue
         if mode & ~allowed:
             private = False
             yield Observation("permissions", "bad", f"{path} is open to others ({mode:o}): chmod {allowed:o} {path}")

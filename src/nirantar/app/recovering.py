@@ -32,7 +32,8 @@ from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.continuity.log_reading import Gap, LogReading, Step
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
 from nirantar.continuity.vault_reading import read_attachment, read_log
-from nirantar.errors import EntryDamaged, Finding, SetupError
+from nirantar.continuity.witnessing import NOBODY, Witnesses, claims, unvouched
+from nirantar.errors import EntryDamaged, Finding, NotFound, SetupError
 from nirantar.fold.grants import Grant
 from nirantar.fold.roster import Roster
 from nirantar.host.port import Host
@@ -80,12 +81,13 @@ class RecoveryReport:
     vaults_without_report: tuple[str, ...] = ()
 
 
-def recover(
+def recover(  # noqa: PLR0913  # what an operator can choose in a recovery
     host: Host, vaults: Sequence[Vault], vault_uris: Sequence[str], identity: RecoveryIdentity, directory: Path,
-    *, node: str | None = None, at: str | None = None, durability: Durability = "node",
+    *, node: str | None = None, at: str | None = None, durability: Durability = "node", witnesses: Witnesses = NOBODY,
     reading: Progress = no_progress, folding: Progress = no_progress,
 ) -> RecoveryReport:
-    """Build a node in the empty `directory` and report.
+    """Build a node in the empty `directory` and report. `witnesses` are further keepers that are only asked how far
+    each log had come, and keys of which one must vouch for it; keepers among `vaults` are asked anyway.
 
     With `at` (an ISO time) the view shows each log as of that time; later entries are kept as evidence, not folded.
     Raises SetupError, IdentityWrong, NotFound or VaultUnavailable before anything is written; damage is reported,
@@ -98,7 +100,7 @@ def recover(
     began_us, started_us = host.now_us(), host.monotonic_us()
     settings = Configuration(
         node=node or _new_name(before), vaults=list(vault_uris), durability=durability,
-        uhid_system=f"urn:nirantar:{document.slug}:uhid",
+        uhid_system=f"urn:nirantar:{document.slug}:uhid", witnesses=[each.vkey for each in witnesses.pinned],
     )
     check(settings)
     signer = new_signer(host, document, before, settings.node)
@@ -110,6 +112,7 @@ def recover(
         # The new roster's place is the next that is free in every vault.
         serial = free_serial(vaults, ROSTER_PREFIX, before.serial) - 1
         after = Roster(before.slug, serial, tuple(close_grant(each, readings, stops) for each in before.grants))
+        told = _ask_witnesses(host, directory, vaults, witnesses, before, readings)
         settings = msgspec.structs.replace(settings, uhid_system=number_system(host, directory, before, settings))
         founded = name_node(
             document, after, identity.authority, settings, signer, published.custody,
@@ -126,7 +129,7 @@ def recover(
     read_us = host.monotonic_us()
     resources = _fold(host, directory, folding)
     done_us = host.monotonic_us()
-    findings = [*published.findings, *(finding for each in readings.values() for finding in each.findings)]
+    findings = [*published.findings, *told, *(finding for each in readings.values() for finding in each.findings)]
     for grant in before.grants:
         findings += _sealed_after_closing(grant, readings[grant.origin])
     grants = founded.roster.by_origin()
@@ -204,6 +207,45 @@ def _folded(grant: Grant) -> int:
     """How many entries of a log the recovered hospital shows."""
     closed = grant.last_size or 0
     return closed if grant.as_of_size is None else min(closed, grant.as_of_size)
+
+
+def _ask_witnesses(
+    host: Host, directory: Path, vaults: Sequence[Vault], witnesses: Witnesses, before: Roster,
+    readings: Mapping[str, LogReading],
+) -> list[Finding]:
+    """What witnesses say against what was read: entries beyond what could be proven, cut off or never sealed, and
+    another log than the one that they cosigned. Of a log that an earlier recovery closed, that was told then."""
+    findings: list[Finding] = []
+    with closing(JournalReader(host, directory / JOURNAL_FILE)) as reader:
+        for grant in before.grants:
+            proven = readings[grant.origin].proven_size
+            verifier = readings[grant.origin].verifier
+            claimed = claims((*vaults, *witnesses.vaults), verifier, proven, witnesses.pinned)
+            if grant.last_size is None:
+                findings += unvouched(claimed, grant.origin, witnesses)
+            for where, claim in ((each.where, each.checkpoint) for each in claimed):
+                size = claim.tree_size
+                if size > proven and grant.last_size is None:
+                    findings.append(Finding(
+                        f"{grant.origin} entries {proven} to {size - 1}",
+                        f"they were there: {where} has a checkpoint of {size} entries, signed by the node; no vault "
+                        "gives what it proves", "lost",
+                    ))
+                elif size <= proven and _root(reader, grant.origin, size) not in (None, claim.root_hash):
+                    findings.append(Finding(
+                        f"{grant.origin} entries 0 to {size - 1}",
+                        f"{where} has another checkpoint of {size} entries, signed by the node: entries were exchanged",
+                        "altered",
+                    ))
+    return findings
+
+
+def _root(reader: JournalReader, origin: str, size: int) -> bytes | None:
+    """The root of what was read; None where a stretch of it is unknown."""
+    try:
+        return reader.root(origin, size)
+    except NotFound:
+        return None
 
 
 def _sealed_after_closing(grant: Grant, reading: LogReading) -> Iterator[Finding]:

@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "verify-proof": "What does a proof file or a recovery report prove?",
     "recover": "Build the hospital again from a vault and the recovery identity.",
     "rehearse": "Prove on an isolated machine that the hospital can be restored.",
+    "keeper": "The put-only server for another machine: it keeps sealed copies and witnesses the logs.",
     "salvage": "What an old disk still holds beyond the vault.",
     "drill": "Attack a scratch hospital in the middle of its work, and measure every promise.",
     "bench": "Measure this machine, each figure beside its reference.",

@@ -11,7 +11,9 @@ from nirantar.app.recovery_report import REPORT_NOTE_FILE
 from nirantar.app.vaults import credentials_note, open_vault, require_apart
 from nirantar.cli import terminal
 from nirantar.cli.identity_file import read_identity
+from nirantar.continuity.witnessing import Witnesses
 from nirantar.host.real import RealHost
+from nirantar.tlog.cosignature import CosignatureVerifier
 
 
 def recover(
@@ -23,6 +25,8 @@ def recover(
     node: str | None = None,
     at: str | None = None,
     durability: Literal["node", "vault"] = "node",
+    keeper: list[str] | None = None,
+    witness: list[str] | None = None,
     json: bool = False,
 ) -> None:
     """Build a node in the empty DIRECTORY from nothing but a vault and the recovery identity.
@@ -47,6 +51,11 @@ def recover(
         Show the hospital as of this time, e.g. 2026-11-23T07:00:00+05:30. Later entries are kept as evidence only.
     durability
         What a write of the new node waits for: `node` or `vault`. The lost node's setting is not in the vault.
+    keeper
+        Another keeper's URI, asked only how far each log had come. Keepers among the vaults are asked anyway.
+    witness
+        A keeper's verification key; may be repeated. One of them must say how far each log had come, else the recovery
+        is not complete; the new node believes no other.
     json
         Report as one JSON object.
     """
@@ -58,6 +67,10 @@ def recover(
         report = recover_node(
             host, [open_vault(host, uri) for uri in vault], vault, key, directory.absolute(), node=node, at=at,
             durability=durability, reading=reading, folding=folding,
+            witnesses=Witnesses(
+                [open_vault(host, uri) for uri in keeper or ()],
+                [CosignatureVerifier.parse(each.strip()) for each in witness or ()],
+            ),
         )
     if json:
         terminal.print_json(report)

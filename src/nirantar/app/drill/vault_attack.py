@@ -70,9 +70,9 @@ def attack_bucket(store: ObjectStore, bucket: str, opened: Callable[[], Vault], 
         client.delete_object(Bucket=bucket, Key=first, **version)
 
     def shorten() -> None:
+        soon = datetime.fromtimestamp(time.time() + _SHORT_SECONDS, UTC)
         client.put_object_retention(
-            Bucket=bucket, Key=first, VersionId=version,
-            Retention={"Mode": "COMPLIANCE", "RetainUntilDate": datetime.fromtimestamp(time.time() + _SHORT_SECONDS, UTC)},
+            Bucket=bucket, Key=first, VersionId=version, Retention={"Mode": "COMPLIANCE", "RetainUntilDate": soon},
         )
 
     def rewind() -> None:
