@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
+
+_ENTRIES: Final = re.compile(r" entr(?:y|ies) ([0-9]+)(?: to ([0-9]+))?:")
 
 Durability = Literal["vault", "node"]
 Outcome = Literal["recovered", "lost", "altered"]
@@ -147,7 +150,13 @@ def _named(measured: Measured) -> bool:
     if damage is None:
         return False
     flipped = any(damage.flipped in finding for finding in measured.findings)
-    return flipped and any(f" entries {damage.deleted_entries[0]} to " in finding for finding in measured.findings)
+    return flipped and any(_covers(finding, *damage.deleted_entries) for finding in measured.findings)
+
+
+def _covers(finding: str, first: int, last: int) -> bool:
+    """Whether a finding names these entries, perhaps with others beside them."""
+    named = _ENTRIES.search(finding)
+    return named is not None and int(named[1]) <= first and last <= int(named[2] or named[1])
 
 
 def _broken(

@@ -89,7 +89,10 @@ def test_sabotage_counts_as_named_only_when_both_damages_are() -> None:
     flipped, deleted = "opd-1/live/1.segment: it differs", "nirantar.x/opd-1 entries 40 to 59: gone"
     damaged = replace(measured("rl"), recovery_complete=False, sabotage=sabotage)
     assert judge(replace(damaged, findings=(flipped, deleted))).sabotage_named
-    for findings in ((flipped,), (deleted,), ()):
+    together = "nirantar.x/opd-1 entries 30 to 59: nothing is known of them"
+    assert judge(replace(damaged, findings=(flipped, together))).sabotage_named
+    short = "nirantar.x/opd-1 entries 40 to 58: gone"
+    for findings in ((flipped,), (deleted,), (flipped, short), ()):
         report = judge(replace(damaged, findings=findings))
         assert report.red
         assert not report.sabotage_named
