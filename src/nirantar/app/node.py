@@ -27,6 +27,7 @@ from nirantar.app.founding import (
 )
 from nirantar.app.preparing import PreparingProcess
 from nirantar.app.recovery_under_way import RecoveryUnderWay, recovery_under_way
+from nirantar.app.rehearsal_watch import RehearsalWatch
 from nirantar.app.strays import require_no_identity
 from nirantar.app.vaults import open_vaults
 from nirantar.continuity import guard
@@ -220,6 +221,7 @@ class Node:
         self.custody = CustodyWatch(
             host, directory, papers.document, papers.custody, papers.roster, papers.roster_note
         )
+        self.rehearsals = RehearsalWatch(host, papers.document.slug, settings.rehearsal_verifier)
         preparation = None if host.exclusive_databases else PreparingProcess()
         self.sequencer = Sequencer(
             host, self.journal, self.view, preparation,
@@ -263,7 +265,7 @@ class Node:
             prove=Prove(read, self.reader),
             disclose=Disclose(
                 host, self.view, self.reader, transact, self.access_log,
-                known_by=KnownBy(self.papers.document.encode(), self.papers.roster_note, self.papers.signer),
+                known_by=self._known_by,
                 cosigned=self.sealer.cosigned,
             ),
             attach=Attach(self.attachments, transact, read, self.reader),
@@ -316,10 +318,16 @@ class Node:
             read_only=self._refusal,
             recovered_from=tuple(origin for origin in self.journal.origins() if origin != papers.origin),
             started_at_us=self._started_at_us, alarm=self.alarms.status(), unwatched=self.alarms.unwatched,
-            red=self.custody.red(),
+            red=(*self.custody.red(), *self.rehearsals.red()),
+            last_proven_restore=self.rehearsals.status(),
             snapshot=None if self.snapshotter is None else self.snapshotter.status(),
             recovery=None if self.recovery is None else self.recovery.status(),
         )
+
+    def _known_by(self) -> KnownBy:
+        """By what the keys in a proof file are known at this moment."""
+        handed_over = tuple((each.serial, each.note) for each in self.custody.handovers())
+        return KnownBy(self.papers.document.encode(), self.custody.roster_note, self.papers.signer, handed_over)
 
     def _snapshotter(self, transact: Transact) -> Snapshotter | None:
         """What copies the view to the vaults; None where there is none, or where a view takes one connection only."""
@@ -390,6 +398,7 @@ class Node:
         """Why this node's log is closed, if a newer roster in the vault, signed by the authority, says so. A newer
         custody note is heeded first: it may change the authority, and what is sealed next is sealed by it."""
         self.custody.look(vault)
+        self.rehearsals.look(vault)
         for roster in (self.custody.roster, *self._newer_rosters(vault)):
             grant = roster.by_origin().get(self.papers.origin)
             if grant is not None and grant.last_size is not None:

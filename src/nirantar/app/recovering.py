@@ -123,16 +123,19 @@ def recover(  # noqa: PLR0913 - each is an option of the command, or what the in
     signer = new_signer(host, document, before, settings.node)
     host.files.make_directory(directory)
     try:
-        readings, stops = _fill_journal(
+        readings, stops = fill_journal(
             host, vaults, published.identities, directory, before, signer, stop_us=stop_us, progress=reading
         )
         # The new roster's place is the next that is free in every vault.
         serial = free_serial(vaults, ROSTER_PREFIX, before.serial) - 1
-        after = Roster(before.slug, serial, tuple(revoked(each, readings, stops) for each in before.grants))
+        after = Roster(before.slug, serial, tuple(close_grant(each, readings, stops) for each in before.grants))
         with closing(JournalReader(host, directory / JOURNAL_FILE)) as reader:
             told = ask_witnesses(vaults, witnesses, before, readings, partial(_root, reader))
-        settings = msgspec.structs.replace(settings, uhid_system=_number_system(host, directory, before, settings))
-        founded = name_node(document, after, identity.authority, settings, signer, published.custody)
+        settings = msgspec.structs.replace(settings, uhid_system=number_system(host, directory, before, settings))
+        founded = name_node(
+            document, after, identity.authority, settings, signer, published.custody,
+            handovers=published.handovers,
+        )
         for vault in vaults:
             publish(vault, document, founded.roster, founded.roster_note, founded.custody)
     except BaseException:
@@ -171,7 +174,7 @@ def recover(  # noqa: PLR0913 - each is an option of the command, or what the in
     )
 
 
-def _number_system(host: Host, directory: Path, roster: Roster, settings: Configuration) -> str:
+def number_system(host: Host, directory: Path, roster: Roster, settings: Configuration) -> str:
     """The identifier system of the hospital's numbers: the lost settings are in no vault, but the newest registration
     bears it. With another one every number issued so far would look like a stranger's."""
     with closing(JournalReader(host, directory / JOURNAL_FILE)) as reader:
@@ -212,7 +215,7 @@ def new_name(before: Roster) -> str:
     return next(name for name in names if name not in taken)
 
 
-def revoked(grant: Grant, readings: Mapping[str, LogReading], stops: Mapping[str, int]) -> Grant:
+def close_grant(grant: Grant, readings: Mapping[str, LogReading], stops: Mapping[str, int]) -> Grant:
     """Close a node's log at what its signature proves: its key is presumed stolen, and whoever can add to a vault can
     add a segment. What lies beyond is kept as evidence and named, not folded. A look back in time is for this node
     alone: the next recovery without one shows everything again."""
@@ -266,11 +269,11 @@ def _root(reader: JournalReader, origin: str, size: int) -> bytes | None:
         return None
 
 
-def _fill_journal(
+def fill_journal(
     host: Host, vaults: Sequence[Vault], identities: Sequence[str], directory: Path, before: Roster, signer: Signer,
-    *, stop_us: int | None, progress: Progress,
+    *, stop_us: int | None, progress: Progress, must_open: bool = True,
 ) -> tuple[dict[str, LogReading], dict[str, int]]:
-    """Copy every log of the roster into the new journal; also where each stood at `stop_us`."""
+    """Copy every log of the roster into the new journal; also where each stood at `stop_us`. Raises as `read_log`."""
     readings: dict[str, LogReading] = {}
     stops: dict[str, int] = {}
     attachments = Attachments(host, directory / ATTACHMENTS_DIRECTORY)
@@ -280,7 +283,7 @@ def _fill_journal(
             journal.begin()
             journal.add_log(grant.origin, grant.vkey)
             waiting_bytes = 0
-            for step in read_log(vaults, identities, one):
+            for step in read_log(vaults, identities, one, must_open=must_open):
                 if isinstance(step, Gap):
                     journal.append_gap(step.frontier, grant.origin)
                 elif step.data is None:

@@ -31,10 +31,10 @@ from nirantar.app.recovering import (
     RecoveredLog,
     RecoveryReport,
     ask_witnesses,
+    close_grant,
     folded_entries,
     new_name,
     recover,
-    revoked,
 )
 from nirantar.app.recovery_report import sealed_after_closing
 from nirantar.continuity.identity import RecoveryIdentity
@@ -168,9 +168,12 @@ class _Attempt:
         host, directory, before = self._host, self._directory, self._before
         readings = {origin: tail.reading for origin, tail in snapshot.tails.items()}
         serial = free_serial(self._vaults, ROSTER_PREFIX, before.serial) - 1
-        after = Roster(before.slug, serial, tuple(revoked(each, readings, {}) for each in before.grants))
+        after = Roster(before.slug, serial, tuple(close_grant(each, readings, {}) for each in before.grants))
         document, custody = self._published.document, self._published.custody
-        founded = name_node(document, after, self._identity.authority, settings, signer, custody)
+        founded = name_node(
+            document, after, self._identity.authority, settings, signer, custody,
+            handovers=self._published.handovers,
+        )
         with closing(JournalWriter(host, directory / JOURNAL_FILE, signer.name, signer)) as journal:
             journal.begin()
             for grant in before.grants:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from nirantar import __version__
 from nirantar.app.founding import Founded
 from nirantar.continuity.log_reading import LogReading, Step
@@ -79,6 +81,7 @@ def _record(
         verified=recovered.verified, altered=_altered(recovered.findings),
         missing=sum(log.missing for log in logs), ok=recovered.ok, logs=logs, resources=dict(recovered.resources),
         findings=tuple(RecordedFinding(each.where, each.what, each.kind) for each in recovered.findings),
+        handovers=tuple(each.note.decode() for each in founded.handovers) or msgspec.UNSET,
     )
 
 

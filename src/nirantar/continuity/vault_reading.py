@@ -47,15 +47,20 @@ from nirantar.vault.segments import (
 )
 
 TILE_WIDTH: Final = 256
+SEALED: Final = "sealed"
+"""The kind of a finding about an object that is whole and sealed to others than this identity."""
 _FROM_HIGHEST: Final = tuple(reversed(LEVELS))
 
 
-def read_log(vaults: Sequence[Vault], identities: Sequence[str], reading: LogReading) -> Iterator[Step | Gap]:
+def read_log(
+    vaults: Sequence[Vault], identities: Sequence[str], reading: LogReading, *, must_open: bool = True
+) -> Iterator[Step | Gap]:
     """Every entry that the vaults hold of `reading.origin`, from 0 on. `reading` is filled as it goes.
 
-    Raises VaultUnavailable, and IdentityWrong where the identity opens nothing at all; all damage goes to findings.
+    Raises VaultUnavailable, and IdentityWrong where the identity opens nothing at all but `must_open`; all damage goes
+    to findings, that of kind SEALED to what does not open.
     """
-    return _Reading(vaults, identities, reading).steps()
+    return _Reading(vaults, identities, reading, must_open).steps()
 
 
 def reading_from(vaults: Sequence[Vault], verifier: Verifier, index: int) -> LogReading | None:
@@ -96,8 +101,11 @@ class _Reading:
     """The walk through the levels. `_known` are headers whose leaf hashes are proven and whose entries could not all be
     opened: they name what is lost, once no other segment has it."""
 
-    def __init__(self, vaults: Sequence[Vault], identities: Sequence[str], reading: LogReading) -> None:
+    def __init__(
+        self, vaults: Sequence[Vault], identities: Sequence[str], reading: LogReading, must_open: bool
+    ) -> None:
         self._vaults = vaults
+        self._must_open = must_open
         self._identities = identities
         self._reading = reading
         self._node = reading.origin.rpartition("/")[2]
@@ -111,7 +119,7 @@ class _Reading:
         for header in sorted(self._known, key=lambda each: each.end):
             if header.end > self._reading.size:
                 yield from self._bridge(header.end, None)
-        if self._wrong is not None and not self._opened:
+        if self._wrong is not None and self._must_open and not self._opened:
             raise self._wrong
         self._reading.end()
 
@@ -257,7 +265,7 @@ class _Reading:
             except IdentityWrong as wrong:
                 # Anybody can encrypt to others; that this identity is the wrong one is sure once nothing opens.
                 self._wrong = self._wrong or wrong
-                reading.findings.append(Finding(f"{vault.location} {key}", str(wrong)))
+                reading.findings.append(Finding(f"{vault.location} {key}", str(wrong), SEALED))
             except NotFound:
                 continue
             except VaultUnavailable as failure:

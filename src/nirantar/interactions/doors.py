@@ -60,6 +60,18 @@ class RecoveryStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class RestoreStatus:
+    """The last restore that a rehearsing machine proved: when it ended, how many entries came back, and the seconds
+    from the key in hand to the first patient and to everything verified. What custodians took is apart."""
+
+    at: str
+    entries: int
+    seconds_to_first_patient: float | None
+    seconds_to_full: float
+    custodian_minutes: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class AlarmStatus:
     """Another process changed the node's files: when that was first seen, what happened to which file, how many more
     changes there were; when each vault had the alarm, and what keeps it from others or from the log."""
@@ -92,6 +104,7 @@ class NodeStatus:
     unwatched: str | None = None
     snapshot: SnapshotStatus | None = None
     recovery: RecoveryStatus | None = None
+    last_proven_restore: RestoreStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)
