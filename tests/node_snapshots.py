@@ -11,8 +11,9 @@ import msgspec
 from nirantar.app.configuration import CONFIGURATION_FILE
 from nirantar.app.node import Node, open_view
 from nirantar.continuity.snapshotting import SNAPSHOT_TYPE, Snapshotter
+from nirantar.host.page_source import PageSource
 from nirantar.vault.manifests import Manifest, note_sha256
-from nirantar.vault.snapshots import PageSource, open_snapshot, read_manifest, snapshot_serials
+from nirantar.vault.snapshots import open_snapshot, read_manifest, snapshot_serials
 from serving_node import Site
 
 

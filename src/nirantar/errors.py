@@ -20,7 +20,8 @@
     ├── Unavailable                 it could work later, unchanged
     │   ├── Overloaded              a queue of limits.py is full
     │   ├── DiskFull                the disk refuses more bytes; reading goes on
-    │   ├── ReadOnly                this node does not write (cloned, rolled back, or still being filled)
+    │   ├── ReadOnly                this node does not write (cloned, or rolled back)
+    │   ├── NotHereYet              a part of the records that a recovery still has to fetch, and cannot fetch now
     │   └── VaultUnavailable        the vault did not confirm in time
     ├── Damaged                     stored bytes are not what was written; names what and where
     │   ├── ProofInvalid            a Merkle proof, signature or note does not verify
@@ -195,6 +196,10 @@ class DiskFull(Unavailable):
 
 class ReadOnly(Unavailable):
     """This node may not write now; the sentence says why and what to do."""
+
+
+class NotHereYet(Unavailable):
+    """A recovery is still bringing the records here; this part could not be fetched now."""
 
 
 class VaultUnavailable(Unavailable):

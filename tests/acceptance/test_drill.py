@@ -52,7 +52,34 @@ def test_nothing_is_lost_when_the_vault_acknowledges() -> None:
     assert 0 < timeline["alarm"] <= 2.0, "the alarm left too late, or never"
     assert timeline["alarm"] < timeline["killed"] < timeline["first_service"]
     assert timeline["last_acknowledged"] < timeline["first_service"]
+    assert [each["what"].split(" ")[0] for each in report["attempts"]] == [
+        "overwrite", "delete", "shorten", "rewind", "flood"
+    ]
+    assert not any(each["promised"] for each in report["attempts"]), "a directory promises nothing against its user"
+    assert all("nobody" in each["by"] for each in report["attempts"] if not each["refused"])
     assert not list(Path(tempfile.gettempdir()).glob("nirantar-scratch-*/client/report.json"))
+
+
+def test_a_bucket_with_object_lock_refuses_the_attacker_with_the_nodes_credentials() -> None:
+    """On a real S3 server nothing that was sealed is overwritten, deleted, hidden, freed earlier or rewound, each with
+    who refused it, and everything acknowledged comes back after all of it; that he may add is told as it is."""
+    code, report = drill("--durability", "vault", "--vault-kind", "s3")
+    assert code == 0, report
+    assert adds_up(report)
+    assert (report["lost"], report["altered"], report["red"]) == (0, 0, False)
+    assert [each["what"].split(" ")[0] for each in report["attempts"]] == [
+        "overwrite", "delete", "hide", "shorten", "rewind", "flood"
+    ]
+    *refused, flood = report["attempts"]
+    assert all(each["promised"] and each["refused"] and each["by"] for each in refused), refused
+    assert (flood["promised"], flood["refused"]) == (False, False)
+
+
+def test_a_bucket_is_not_sabotaged() -> None:
+    """The control needs a vault that can be damaged from below: another kind is refused before anything starts."""
+    command = [sys.executable, "-m", "nirantar.cli", "drill", "--sabotage", "--vault-kind", "s3"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, "lock would refuse it" in " ".join(done.stderr.split())) == (2, True)
 
 
 def test_what_only_the_node_acknowledged_is_named_and_nothing_else_is_lost() -> None:

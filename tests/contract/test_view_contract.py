@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from frozen_pages import FrozenPages
 from journal_entries import Made, NodeLog, granted, observation, organization, origin_of, patient
 from nirantar.errors import Damaged, InvalidInput, ProofInvalid
 from nirantar.fhir.search_query import parse_query
@@ -23,11 +25,16 @@ AnyReader = MemoryReader | SqliteReader
 UHID_SYSTEM = "https://test-hospital.example/uhid"
 
 
-@pytest.fixture(params=["memory", "sqlite", "sqlite without readers"])
+@pytest.fixture(params=["memory", "sqlite", "sqlite without readers", "sqlite lazily filled"])
 def view(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyView]:
     """An empty view of each kind, with grants for two nodes."""
     series = {UHID_SYSTEM: "uhid"}
     made: AnyView
+    if request.param == "sqlite lazily filled":
+        with lazily_filled(tmp_path, series) as lazy:
+            lazy.use_grants(granted("opd-1", "ward-3"))
+            yield lazy
+        return
     if request.param == "memory":
         made = MemoryView(number_series=series)
     elif request.param == "sqlite":
@@ -37,6 +44,21 @@ def view(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[AnyView]:
     made.use_grants(granted("opd-1", "ward-3"))
     yield made
     made.close()
+
+
+@contextmanager
+def lazily_filled(place: Path, series: dict[str, str]) -> Iterator[SqliteView]:
+    """A view whose file is empty at first; what it needs of an empty view comes page by page from a frozen copy."""
+    host = RealHost()
+    SqliteView(host, place / "frozen.db", number_series=series).close()
+    source = FrozenPages((place / "frozen.db").read_bytes(), frame_pages=2)
+    file = host.lazy_database(place / "view.db", source, "frozen")
+    made = SqliteView(host, place / "view.db", number_series=series, lazy=file)
+    assert 0 < file.absent < source.page_count
+    yield made
+    made.close()
+    file.close()
+    assert source.fetched
 
 
 def fold(view: AnyView, *entries: Made) -> None:

@@ -88,7 +88,7 @@ def test_reading_its_sheet_back_begins_the_notes(hospital: Hospital) -> None:
     assert check_identity(hospital.host, [hospital.vault], hospital.identity).first_time
     hospital.host.advance(int(limits.CUSTODY_LOOK_SECONDS * 1e6) + 1)
     node.custody.look(hospital.vault)
-    assert node.status().red == ()
+    assert node.custody.red() == ()
     node.close()
     assert hospital.host.files.exists(NODE / CUSTODY_FILE)
     assert verify_vault(hospital.host, [hospital.vault], hospital.identity).ok

@@ -13,6 +13,7 @@ from nirantar import limits
 from nirantar.errors import ConfigInvalid, InvalidInput
 from nirantar.host.port import Host
 from nirantar.tlog.cosignature import CosignatureVerifier
+from nirantar.tlog.note import Verifier
 from nirantar.vault.keys import NODE_NAMES_RESERVED
 from nirantar.vault.retention import Retention
 
@@ -28,7 +29,8 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     `retain_lower_levels_days` are how long an S3 vault locks what it is given. `durability` is what a write waits for:
     "node" (this machine's disk) or "vault" (a vault, too). `host` and `port` are where `serve` listens.
     `secure_cookies` is for browsers that come through HTTPS. `uhid_system` names the hospital's number series in FHIR
-    identifiers. `snapshot_seconds` is how often the view is copied to the vaults, 0 for never.
+    identifiers. `rehearsal_verifier` is the verifier key of the machine that rehearses recovery, empty where there is
+    none. `snapshot_seconds` is how often the view is copied to the vaults, 0 for never.
     """
 
     node: str
@@ -41,6 +43,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     host: str = "127.0.0.1"
     port: int = 8080
     secure_cookies: bool = False
+    rehearsal_verifier: str = ""
     uhid_system: str
 
 
@@ -75,6 +78,10 @@ port = {port}
 
 # Send the session cookie over HTTPS only. Set it to true behind a TLS proxy.
 secure_cookies = {secure_cookies}
+
+# The verifier key of the isolated machine that rehearses recovery, as `nirantar rehearse` prints it: its certificates
+# are believed, and the status page is red when the last proven restore is older than a week.
+rehearsal_verifier = {rehearsal_verifier}
 
 # The identifier system of this hospital's patient numbers (UHID) in FHIR resources.
 uhid_system = {uhid_system}
@@ -115,6 +122,11 @@ def check(configuration: Configuration) -> None:
             f"snapshot_seconds = {seconds}: it is 0 (never) or {limits.SNAPSHOT_SECONDS_MIN} to "
             f"{limits.SNAPSHOT_SECONDS_MAX}."
         )
+    try:
+        if configuration.rehearsal_verifier:
+            Verifier.parse(configuration.rehearsal_verifier)
+    except InvalidInput as reason:
+        raise ConfigInvalid(f"rehearsal_verifier: {reason} Copy the line that nirantar rehearse printed.") from None
     if not configuration.uhid_system:
         raise ConfigInvalid("uhid_system is empty: patient numbers need a system to be told apart.")
 

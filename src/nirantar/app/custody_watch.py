@@ -3,15 +3,23 @@ vaults by itself, and carries them from one vault to another. It never sees an i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from threading import Lock
 from typing import Final
 
 from nirantar import limits
-from nirantar.app.founding import CUSTODY_FILE, ROSTER_FILE, newest_roster, publish
+from nirantar.app.founding import (
+    CUSTODY_FILE,
+    ROSTER_FILE,
+    keep_handovers,
+    newest_roster,
+    publish,
+    read_handovers,
+)
 from nirantar.continuity.custody import NEVER_READ_BACK, custody_notes
-from nirantar.errors import NotFound
-from nirantar.fold.custody import Custody, follow
+from nirantar.errors import NotFound, ProofInvalid, Unavailable
+from nirantar.fold.custody import Custody, follow, handovers
 from nirantar.fold.founding import FoundingDocument
 from nirantar.fold.roster import Roster
 from nirantar.host.port import Host
@@ -39,6 +47,7 @@ class CustodyWatch:
         self._differing: dict[str, str] = {}
         self._met: set[str] = set()
         self._turn = Lock()
+        self._handovers = self._leading(read_handovers(host, directory))
 
     @property
     def roster(self) -> Roster:
@@ -49,6 +58,21 @@ class CustodyWatch:
     def authority(self) -> Verifier:
         """The key that signs rosters and the next custody note."""
         return authority_in_force(self._document, self._custody)
+
+    @property
+    def roster_note(self) -> bytes:
+        """The same as its authority signed it."""
+        return self._roster_note
+
+    def handovers(self) -> tuple[Custody, ...]:
+        """The notes that lead from the founding document's authority to the one in force. Raises Unavailable where some
+        are not here yet."""
+        if self._handovers is None:
+            raise Unavailable(
+                "The custody notes by which the hospital's authority was replaced are not all here: nobody outside "
+                "could follow them. Let the node reach a vault for a minute, then try again."
+            )
+        return self._handovers
 
     @property
     def custody(self) -> Custody | None:
@@ -84,6 +108,8 @@ class CustodyWatch:
                 except NotFound:
                     if vault.location in self._met:
                         self._leave(vault)
+            if self._handovers is None:
+                self._learn_handovers(vault)
             self._looked_us[vault.location] = now_us
 
     def _take(self, vault: Vault) -> bool:
@@ -102,8 +128,24 @@ class CustodyWatch:
                 self._host.files.replace(self._directory / ROSTER_FILE, note, mode=0o640)
                 self._roster, self._roster_note = roster, note
         self._host.files.replace(self._directory / CUSTODY_FILE, newer.note, mode=0o640)
+        if newer.authority.key_id != self.authority.key_id:
+            self._handovers = None
         self._custody = newer
         return True
+
+    def _leading(self, notes: Iterable[bytes]) -> tuple[Custody, ...] | None:
+        """The handovers among these notes; None where they do not lead to the authority in force."""
+        try:
+            return handovers(notes, Verifier.parse(self._document.authority), self.authority, self._document.slug)
+        except ProofInvalid:
+            return None
+
+    def _learn_handovers(self, vault: Vault) -> None:
+        """Keep the handovers, if this vault has them all."""
+        found = self._leading(custody_notes(vault))
+        if found is not None:
+            keep_handovers(self._host, self._directory, found)
+            self._handovers = found
 
     def _leave(self, vault: Vault) -> None:
         """Carry the papers in force to a vault that lacks them."""

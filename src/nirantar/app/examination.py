@@ -19,6 +19,7 @@ from nirantar import __version__, limits
 from nirantar.app.custody_watch import authority_in_force, red_of
 from nirantar.app.founding import GENERATION_FILE, NODE_KEY_FILE
 from nirantar.app.node import Papers, read_papers
+from nirantar.app.rehearsal_watch import Rehearsed, certificates, machine_of
 from nirantar.app.strays import holds_identity, strays
 from nirantar.app.vaults import open_vault, retention_of, secret_file
 from nirantar.continuity import guard
@@ -59,6 +60,7 @@ def examine(host: Host, directory: Path) -> list[Observation]:
     except Damaged as damage:
         # Clock, place and vault are judged by the journal.
         return [*found, Observation("journal", "bad", str(damage))]
+    found += _rehearsal(host, papers)
     found += [*_clock(host, newest_us), *_place(host, papers, sizes), *_vaults(host, papers, sizes)]
     return found
 
@@ -117,6 +119,27 @@ def _custody(host: Host, papers: Papers) -> Iterator[Observation]:
         yield Observation("recovery sheet", "bad", sentence)
     if custody is not None and custody.terms.read_back:
         yield Observation("recovery sheet", "good", f"It was read back on {custody.terms.read_back[:10]}")
+
+
+def _rehearsal(host: Host, papers: Papers) -> Iterator[Observation]:
+    """When a restore was last proven, by the certificates in the vaults. A hospital without a machine that rehearses is
+    told so; where there is one, its silence is bad."""
+    machine = machine_of(papers.configuration.rehearsal_verifier)
+    found = Rehearsed()
+    for uri in papers.configuration.vaults:
+        if machine is None:
+            break
+        # A vault that cannot be asked is shown as such below.
+        with suppress(NirantarError):
+            vault = open_vault(host, uri, home=papers.directory)
+            found = found.and_of(certificates(host, vault, machine, papers.document.slug))
+    red, proven = found.red(host.now_us(), registered=machine is not None), found.status()
+    if red is not None:
+        yield Observation("last proven restore", "caution" if machine is None else "bad", red)
+    elif proven is not None:
+        yield Observation("last proven restore", "good", (
+            f"On {proven.at[:10]}: {_entries(proven.entries)}, everything verified {proven.seconds_to_full:.1f} s "
+            "after the key was in hand"))
 
 
 def _newest_custody(host: Host, papers: Papers) -> Custody | None:

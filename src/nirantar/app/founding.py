@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -27,7 +27,7 @@ from nirantar.errors import (
     Unavailable,
     VaultUnavailable,
 )
-from nirantar.fold.custody import Custody, follow
+from nirantar.fold.custody import Custody, follow, handovers
 from nirantar.fold.founding import FOUNDING_VERSION, FoundingDocument, authority_name, slug_of
 from nirantar.fold.grants import Grant
 from nirantar.fold.roster import Roster, next_block
@@ -41,6 +41,7 @@ from nirantar.vault.port import Vault
 FOUNDING_FILE: Final = "hospital.json"
 ROSTER_FILE: Final = "roster.note"
 CUSTODY_FILE: Final = "custody.note"
+HANDOVERS_DIRECTORY: Final = "custody"
 NODE_KEY_FILE: Final = "keys/node.key"
 GENERATION_FILE: Final = "generation.json"
 UHID: Final = "uhid"
@@ -49,7 +50,8 @@ UHID: Final = "uhid"
 @dataclass(frozen=True, slots=True)
 class Founded:
     """What a directory is made of before it is written. `custody` is None for a hospital that was founded before there
-    were custody notes and whose sheet was not read back since."""
+    were custody notes and whose sheet was not read back since; `handovers` are the notes by which the authority of the
+    founding document was replaced."""
 
     document: FoundingDocument
     roster: Roster
@@ -57,6 +59,7 @@ class Founded:
     signer: Signer
     configuration: Configuration
     custody: Custody | None = None
+    handovers: tuple[Custody, ...] = ()
 
 
 def found_hospital(
@@ -91,12 +94,12 @@ def new_signer(host: Host, document: FoundingDocument, before: Roster, node: str
 
 def name_node(
     document: FoundingDocument, before: Roster, authority: Signer, settings: Configuration, signer: Signer,
-    custody: Custody | None = None,
+    custody: Custody | None = None, *, handovers: tuple[Custody, ...] = (),
 ) -> Founded:
     """A new node of a hospital: its grant with a number block of its own, in the roster that follows `before`."""
     grant = Grant(settings.node, signer.name, signer.vkey, numbers=(next_block(before.grants, UHID),))
     roster = Roster(document.slug, before.serial + 1, (*before.grants, grant))
-    return Founded(document, roster, roster.sign(authority), signer, settings, custody)
+    return Founded(document, roster, roster.sign(authority), signer, settings, custody, handovers)
 
 
 def write_directory(host: Host, directory: Path, founded: Founded) -> None:
@@ -111,9 +114,23 @@ def write_directory(host: Host, directory: Path, founded: Founded) -> None:
     files.put_new(directory / ROSTER_FILE, founded.roster_note, mode=0o640)
     if founded.custody is not None:
         files.put_new(directory / CUSTODY_FILE, founded.custody.note, mode=0o640)
+    keep_handovers(host, directory, founded.handovers)
     configuration.write(host, directory, founded.configuration)
     guard.bind(host, directory / GENERATION_FILE)
     JournalWriter(host, directory / JOURNAL_FILE, founded.signer.name, founded.signer).close()
+
+
+def keep_handovers(host: Host, directory: Path, handovers: Sequence[Custody]) -> None:
+    """Keep the notes by which the authority was replaced in a node's directory: its proofs carry them."""
+    if handovers:
+        host.files.make_directory(directory / HANDOVERS_DIRECTORY)
+    for each in handovers:
+        host.files.replace(directory / str(CustodyKey(each.serial)), each.note, mode=0o640)
+
+
+def read_handovers(host: Host, directory: Path) -> list[bytes]:
+    """What `keep_handovers` kept; not checked."""
+    return [host.files.read(path) for path in sorted(host.files.walk(directory / HANDOVERS_DIRECTORY))]
 
 
 def require_empty(host: Host, directory: Path) -> None:
@@ -167,7 +184,8 @@ def free_serial(vaults: Sequence[Vault], prefix: str, after: int) -> int:
 class Published:
     """What recovery starts from. `identities` open what is sealed now and what was sealed before a rotation. `findings`
     are rosters that the authority did not sign: noise if an attacker added them, a loss if one was the newest, so they
-    are always told."""
+    are always told. `handovers` lead from the founding document's authority to the one in force, where a vault has them
+    all."""
 
     document: FoundingDocument
     custody: Custody | None
@@ -175,6 +193,7 @@ class Published:
     roster_note: bytes
     identities: tuple[str, ...] = field(repr=False)
     findings: tuple[Finding, ...]
+    handovers: tuple[Custody, ...] = ()
 
 
 def read_published(vaults: Sequence[Vault], identity: Identity) -> Published:
@@ -216,7 +235,16 @@ def read_published(vaults: Sequence[Vault], identity: Identity) -> Published:
     if custody is not None and isinstance(identity, RecoveryIdentity):
         identities += earlier_identities(custody, identity)
     roster, note, findings = newest
-    return Published(document, custody, roster, note, identities, tuple(findings))
+    led = _handovers((vault for vault, _, _ in served), document, authority)
+    return Published(document, custody, roster, note, identities, tuple(findings), led)
+
+
+def _handovers(vaults: Iterable[Vault], document: FoundingDocument, authority: Verifier) -> tuple[Custody, ...]:
+    """The handovers by the first vault that has them all; none where no vault does."""
+    for vault in vaults:
+        with suppress(ProofInvalid, Unavailable):
+            return handovers(custody_notes(vault), Verifier.parse(document.authority), authority, document.slug)
+    return ()
 
 
 def _papers(vault: Vault, identity: Identity) -> tuple[FoundingDocument, Custody | None]:

@@ -16,4 +16,6 @@ def health_document(status: NodeStatus) -> bytes:
     if status.snapshot is not None:
         taken_at_us = document["snapshot"].pop("taken_at_us")
         document["snapshot"]["taken_at"] = instant(taken_at_us) if taken_at_us else None
+    if status.recovery is not None:
+        document["recovery"]["snapshot_at"] = instant(document["recovery"].pop("snapshot_at_us"))
     return msgspec.json.encode({"ok": status.read_only is None and status.alarm is None, **document})

@@ -1,4 +1,7 @@
-"""One node, composed: from its directory to the doors that edges use. The only place where concrete parts meet."""
+"""One node, composed: from its directory to the doors that edges use. The only place where concrete parts meet.
+
+Long because what is opened, started and ended in which order is one thought.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +16,24 @@ from nirantar import __version__
 from nirantar.app import configuration
 from nirantar.app.configuration import Configuration, witness_keys
 from nirantar.app.custody_watch import CustodyWatch, authority_in_force
-from nirantar.app.founding import CUSTODY_FILE, FOUNDING_FILE, GENERATION_FILE, NODE_KEY_FILE, ROSTER_FILE, UHID
+from nirantar.app.founding import (
+    CUSTODY_FILE,
+    FOUNDING_FILE,
+    GENERATION_FILE,
+    NODE_KEY_FILE,
+    ROSTER_FILE,
+    UHID,
+    Founded,
+)
 from nirantar.app.preparing import PreparingProcess
+from nirantar.app.recovery_under_way import RecoveryUnderWay, recovery_under_way
+from nirantar.app.rehearsal_watch import RehearsalWatch
 from nirantar.app.strays import require_no_identity
 from nirantar.app.vaults import open_vaults
 from nirantar.continuity import guard
 from nirantar.continuity.alarm import Alarms
 from nirantar.continuity.digests import AccessDigests, journalled
+from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
 from nirantar.continuity.sealing import Sealer, witnesses_in
 from nirantar.continuity.snapshot_state import SnapshotFiles
@@ -32,6 +46,7 @@ from nirantar.fhir import schema
 from nirantar.fold.custody import Custody
 from nirantar.fold.founding import FoundingDocument
 from nirantar.fold.roster import Roster
+from nirantar.host.database_files import remove_database
 from nirantar.host.port import Host
 from nirantar.interactions.access_log import AccessLog
 from nirantar.interactions.accounts import Accounts
@@ -79,6 +94,13 @@ class Papers:
         return self.document.recipients if self.custody is None else self.custody.recipients
 
     @property
+    def founded(self) -> Founded:
+        """The same, as a directory is made of it."""
+        return Founded(
+            self.document, self.roster, self.roster_note, self.signer, self.configuration, self.custody
+        )
+
+    @property
     def origin(self) -> str:
         """The node's log origin."""
         return self.signer.name
@@ -120,9 +142,14 @@ def _read_custody(host: Host, directory: Path, document: FoundingDocument) -> Cu
     return custody
 
 
-def open_view(host: Host, papers: Papers, path: Path) -> SqliteView:
-    """A view of this node's hospital, with the roster's grants; made anew when its file is not usable."""
+def open_view(host: Host, papers: Papers, path: Path, recovery: RecoveryUnderWay | None = None) -> SqliteView:
+    """A view of this node's hospital, with the roster's grants; made anew when its file is not usable. While a
+    `recovery` is under way it comes from that one's file."""
     series = {papers.configuration.uhid_system: UHID}
+    if recovery is not None:
+        view = SqliteView(host, path, number_series=series, lazy=recovery.file)
+        view.use_grants(papers.roster.by_origin())
+        return view
     try:
         view = SqliteView(host, path, number_series=series)
     except Damaged:
@@ -141,18 +168,14 @@ def open_credentials(host: Host, path: Path) -> Credentials:
         return Credentials(host, path)
 
 
-def remove_database(host: Host, path: Path) -> None:
-    """Delete a SQLite database and what SQLite keeps beside it."""
-    for name in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
-        if host.files.exists(name):
-            host.files.remove(name)
-
-
 class Node:
     """A node that is open: its directory is locked until `close`."""
 
-    def __init__(self, host: Host, directory: Path, *, progress: Progress = no_progress) -> None:
-        """Open the directory, fold what its view lacks, and be ready to `start`.
+    def __init__(
+        self, host: Host, directory: Path, *, progress: Progress = no_progress, identity: RecoveryIdentity | None = None
+    ) -> None:
+        """Open the directory, fold what its view lacks, and be ready to `start`. With the recovery `identity` a
+        recovery that is under way brings the old logs back, too.
 
         Raises SetupError and its kin for a directory that cannot be used, EntryDamaged for a journal that cannot be
         read.
@@ -161,12 +184,12 @@ class Node:
         self.directory = directory
         self._stack = ExitStack()
         try:
-            self._open(progress)
+            self._open(progress, identity)
         except BaseException:
             self._stack.close()
             raise
 
-    def _open(self, progress: Progress) -> None:
+    def _open(self, progress: Progress, identity: RecoveryIdentity | None) -> None:
         host, directory = self.host, self.directory
         self.papers = read_papers(host, directory)
         require_no_identity(host, directory)
@@ -179,18 +202,31 @@ class Node:
         shared = self.journal.connection if host.exclusive_databases else None
         self.reader = JournalReader(host, directory / JOURNAL_FILE, shared)
         self._stack.callback(self.reader.close)
-        self.view = open_view(host, self.papers, directory / VIEW_FILE)
+        self.vaults = open_vaults(host, settings, directory)
+        self.recovery = recovery_under_way(
+            host, directory, directory / VIEW_FILE, self.papers.roster, self.vaults
+        )
+        if self.recovery is not None:
+            self._stack.callback(self.recovery.close_file)
+            self.reader.expect(self.recovery.expected)
+            if identity is not None:
+                authority = authority_in_force(self.papers.document, self.papers.custody)
+                self.recovery.use(identity, authority, self.papers.custody)
+        self.view = self._open_view()
         self._stack.callback(self._close_view)
         lost = self._lost_entries()
         if lost is None:
             self._bring_view_forward(progress)
-        self.vaults = open_vaults(host, settings, directory)
         papers = self.papers
         self.custody = CustodyWatch(
             host, directory, papers.document, papers.custody, papers.roster, papers.roster_note
         )
+        self.rehearsals = RehearsalWatch(host, papers.document.slug, settings.rehearsal_verifier)
         preparation = None if host.exclusive_databases else PreparingProcess()
-        self.sequencer = Sequencer(host, self.journal, self.view, preparation)
+        self.sequencer = Sequencer(
+            host, self.journal, self.view, preparation,
+            after=None if self.recovery is None else self.recovery.newest_clock,
+        )
         self.attachments = Attachments(host, directory / ATTACHMENTS_DIRECTORY)
         self.sealer = Sealer(
             host, self.reader, self.attachments, origin, self.vaults, self.custody.recipients,
@@ -213,7 +249,8 @@ class Node:
         self.digests = AccessDigests(
             settings.node, self.access_log, transact, next(journalled(self.view, settings.node), None)
         )
-        self.snapshotter = self._snapshotter(transact)
+        # Half a view makes no snapshot.
+        self.snapshotter = self._snapshotter(transact) if self.recovery is None else None
         watched = Caller(f"node:{settings.node}", settings.node, "integration", settings.node)
         self.alarms = Alarms(
             host, lambda: host.watch(directory), origin, self.vaults, lambda: self.sequencer.size,
@@ -228,7 +265,7 @@ class Node:
             prove=Prove(read, self.reader),
             disclose=Disclose(
                 host, self.view, self.reader, transact, self.access_log,
-                known_by=KnownBy(self.papers.document.encode(), self.papers.roster_note, self.papers.signer),
+                known_by=self._known_by,
                 cosigned=self.sealer.cosigned,
             ),
             attach=Attach(self.attachments, transact, read, self.reader),
@@ -252,9 +289,16 @@ class Node:
         self.digests.start()
         if self.snapshotter is not None and self.papers.configuration.snapshot_seconds:
             self.snapshotter.start()
+        if self.recovery is not None:
+            self.recovery.start(
+                self.view, self.journal, self.reader, self.attachments, between=self.sequencer.between,
+                founded=self.papers.founded, over=self._recovered, stop_writing=self._stop_writing,
+            )
 
     def close(self) -> None:
         """Finish what waits, seal it, and release the directory: all of it, also where a part fails."""
+        if self.recovery is not None:
+            self.recovery.stop()
         # Ended in the reverse of this order.
         self._stack.callback(self.sealer.stop)
         self._stack.callback(self.sequencer.stop)
@@ -274,9 +318,16 @@ class Node:
             read_only=self._refusal,
             recovered_from=tuple(origin for origin in self.journal.origins() if origin != papers.origin),
             started_at_us=self._started_at_us, alarm=self.alarms.status(), unwatched=self.alarms.unwatched,
-            red=self.custody.red(),
+            red=(*self.custody.red(), *self.rehearsals.red()),
+            last_proven_restore=self.rehearsals.status(),
             snapshot=None if self.snapshotter is None else self.snapshotter.status(),
+            recovery=None if self.recovery is None else self.recovery.status(),
         )
+
+    def _known_by(self) -> KnownBy:
+        """By what the keys in a proof file are known at this moment."""
+        handed_over = tuple((each.serial, each.note) for each in self.custody.handovers())
+        return KnownBy(self.papers.document.encode(), self.custody.roster_note, self.papers.signer, handed_over)
 
     def _snapshotter(self, transact: Transact) -> Snapshotter | None:
         """What copies the view to the vaults; None where there is none, or where a view takes one connection only."""
@@ -312,22 +363,42 @@ class Node:
             "more either, accept the loss with: nirantar verify DIR --heal"
         )
 
+    def _open_view(self) -> SqliteView:
+        return open_view(self.host, self.papers, self.directory / VIEW_FILE, self.recovery)
+
     def _bring_view_forward(self, progress: Progress) -> None:
         """Fold what the view lacks; a view whose file turns out to be damaged is made anew."""
         try:
-            bring_forward(self.reader, self.view, progress=progress)
+            self._fold(progress)
         except EntryDamaged:
             raise
         except Damaged:
             self.view.close()
+            if self.recovery is not None:
+                self.recovery.close_file()
             remove_database(self.host, self.directory / VIEW_FILE)
-            self.view = open_view(self.host, self.papers, self.directory / VIEW_FILE)
+            self.view = self._open_view()
+            self._fold(progress)
+
+    def _fold(self, progress: Progress) -> None:
+        if self.recovery is None:
             bring_forward(self.reader, self.view, progress=progress)
+        else:
+            self.recovery.bring_forward(self.reader, self.view, self.papers.origin, progress)
+
+    def _recovered(self) -> None:
+        """A recovery is over: be an ordinary node from now on."""
+        self.reader.expect({})
+        self.recovery = None
+        self.snapshotter = self._snapshotter(self.doors.transact)
+        if self.snapshotter is not None and self.papers.configuration.snapshot_seconds:
+            self.snapshotter.start()
 
     def _why_closed(self, vault: Vault) -> str | None:
         """Why this node's log is closed, if a newer roster in the vault, signed by the authority, says so. A newer
         custody note is heeded first: it may change the authority, and what is sealed next is sealed by it."""
         self.custody.look(vault)
+        self.rehearsals.look(vault)
         for roster in (self.custody.roster, *self._newer_rosters(vault)):
             grant = roster.by_origin().get(self.papers.origin)
             if grant is not None and grant.last_size is not None:

@@ -1,15 +1,16 @@
 """Recovery: a hospital from a vault and the recovery identity alone, on a clean directory, under a new node name.
 
 This is the full replay: every segment is read, decrypted, hashed and compared with what the nodes signed, then folded.
-(Instant recovery will serve from a snapshot first; it enters where `fill_journal` and `bring_forward` are called.)
+(recovering_instantly.py serves from a snapshot first, and comes here where none is good.)
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -28,12 +29,18 @@ from nirantar.app.founding import (
 )
 from nirantar.app.node import VIEW_FILE, open_view, read_papers
 from nirantar.app.opening import opener_of
-from nirantar.app.recovery_report import Recovered, write_report
+from nirantar.app.recovery_report import (
+    Recovered,
+    fetch_attachments,
+    recorded,
+    sealed_after_closing,
+    verified,
+    write_report,
+)
 from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.continuity.log_reading import Gap, LogReading
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
-from nirantar.continuity.segment_opening import Part
-from nirantar.continuity.vault_reading import read_attachment, read_stretches
+from nirantar.continuity.vault_reading import read_stretches
 from nirantar.continuity.witnessing import NOBODY, Witnesses, claims, unvouched
 from nirantar.errors import EntryDamaged, Finding, NotFound, SetupError
 from nirantar.fold.grants import Grant
@@ -67,7 +74,11 @@ class RecoveredLog:
 @dataclass(slots=True)
 class RecoveryReport:
     """What recovery did and found. `ok` means: everything that the vault ever promised is here and proven. The signed
-    report is in the directory and in all vaults but `vaults_without_report`, each with the reason."""
+    report is in the directory and in all vaults but `vaults_without_report`, each with the reason.
+
+    With a `snapshot` the node serves before everything is here: `seconds_opening` until it could be opened,
+    `tail_entries` are folded on top when it is, and `coming` says what still comes. `ok` then speaks of what was read.
+    """
 
     hospital: str
     node: str
@@ -81,15 +92,20 @@ class RecoveryReport:
     seconds_folding: float
     ok: bool
     vaults_without_report: tuple[str, ...] = ()
+    snapshot: str | None = None
+    seconds_opening: float = 0.0
+    tail_entries: int = 0
+    coming: str = ""
 
 
-def recover(  # noqa: PLR0913  # what an operator can choose in a recovery
+def recover(  # noqa: PLR0913 - each is an option of the command, or what the instant way leaves to this one
     host: Host, vaults: Sequence[Vault], vault_uris: Sequence[str], identity: RecoveryIdentity, directory: Path,
     *, node: str | None = None, at: str | None = None, durability: Durability = "node", witnesses: Witnesses = NOBODY,
-    reading: Progress = no_progress, folding: Progress = no_progress,
+    reading: Progress = no_progress, folding: Progress = no_progress, found: Sequence[Finding] = (),
 ) -> RecoveryReport:
-    """Build a node in the empty `directory` and report. `witnesses` are further keepers that are only asked how far
-    each log had come, and keys of which one must vouch for it; keepers among `vaults` are asked anyway.
+    """Build a node in the empty `directory` and report, with what was `found` before. `witnesses` are further keepers
+    that are only asked how far each log had come, and keys of which one must vouch for it; keepers among `vaults` are
+    asked anyway.
 
     With `at` (an ISO time) the view shows each log as of that time; later entries are kept as evidence, not folded.
     Raises SetupError, IdentityWrong, NotFound or VaultUnavailable before anything is written; damage is reported,
@@ -101,23 +117,27 @@ def recover(  # noqa: PLR0913  # what an operator can choose in a recovery
     document, before = published.document, published.roster
     began_us, started_us = host.now_us(), host.monotonic_us()
     settings = Configuration(
-        node=node or _new_name(before), vaults=list(vault_uris), durability=durability,
+        node=node or new_name(before), vaults=list(vault_uris), durability=durability,
         uhid_system=f"urn:nirantar:{document.slug}:uhid", witnesses=[each.vkey for each in witnesses.pinned],
     )
     check(settings)
     signer = new_signer(host, document, before, settings.node)
     host.files.make_directory(directory)
     try:
-        readings, stops = _fill_journal(
-            host, vaults, published.identities, directory, before, signer, uris=vault_uris,
-            stop_us=stop_us, progress=reading,
+        readings, stops = fill_journal(
+            host, vaults, published.identities, directory, before, signer, uris=vault_uris, stop_us=stop_us,
+            progress=reading,
         )
         # The new roster's place is the next that is free in every vault.
         serial = free_serial(vaults, ROSTER_PREFIX, before.serial) - 1
-        after = Roster(before.slug, serial, tuple(_revoke(each, readings, stops) for each in before.grants))
-        told = _ask_witnesses(host, directory, vaults, witnesses, before, readings)
-        settings = msgspec.structs.replace(settings, uhid_system=_number_system(host, directory, before, settings))
-        founded = name_node(document, after, identity.authority, settings, signer, published.custody)
+        after = Roster(before.slug, serial, tuple(close_grant(each, readings, stops) for each in before.grants))
+        with closing(JournalReader(host, directory / JOURNAL_FILE)) as reader:
+            told = ask_witnesses(vaults, witnesses, before, readings, partial(_root, reader))
+        settings = msgspec.structs.replace(settings, uhid_system=number_system(host, directory, before, settings))
+        founded = name_node(
+            document, after, identity.authority, settings, signer, published.custody,
+            handovers=published.handovers,
+        )
         for vault in vaults:
             publish(vault, document, founded.roster, founded.roster_note, founded.custody)
     except BaseException:
@@ -129,21 +149,25 @@ def recover(  # noqa: PLR0913  # what an operator can choose in a recovery
     read_us = host.monotonic_us()
     resources = _fold(host, directory, folding)
     done_us = host.monotonic_us()
-    findings = [*published.findings, *told, *(finding for each in readings.values() for finding in each.findings)]
+    findings = [
+        *found, *published.findings, *told, *(finding for each in readings.values() for finding in each.findings)
+    ]
     for grant in before.grants:
-        findings += _sealed_after_closing(grant, readings[grant.origin])
+        findings += sealed_after_closing(grant, readings[grant.origin])
     grants = founded.roster.by_origin()
     complete = not findings and all(
         each.proven_size == each.size >= each.promised_size and not each.lost for each in readings.values()
     )
     lacking = write_report(host, directory, vaults, founded, identity.authority, Recovered(
-        readings, resources, findings, at, complete, began_us, began_us + done_us - started_us
+        [recorded(reading, grants[origin], len(reading.lost)) for origin, reading in readings.items()],
+        sum(map(verified, readings.values())), resources, findings, at, complete, began_us,
+        began_us + done_us - started_us,
     ))
     return RecoveryReport(
         hospital=document.name, node=settings.node, origin=document.origin(settings.node),
         vaults=tuple(vault.location for vault in vaults), at=at,
         logs=[
-            RecoveredLog(origin, each.size, each.proven_size, len(each.lost), _folded(grants[origin]))
+            RecoveredLog(origin, each.size, each.proven_size, len(each.lost), folded_entries(grants[origin]))
             for origin, each in readings.items()
         ],
         resources=resources, findings=findings, seconds_reading=(read_us - started_us) / 1e6,
@@ -152,7 +176,7 @@ def recover(  # noqa: PLR0913  # what an operator can choose in a recovery
     )
 
 
-def _number_system(host: Host, directory: Path, roster: Roster, settings: Configuration) -> str:
+def number_system(host: Host, directory: Path, roster: Roster, settings: Configuration) -> str:
     """The identifier system of the hospital's numbers: the lost settings are in no vault, but the newest registration
     bears it. With another one every number issued so far would look like a stranger's."""
     with closing(JournalReader(host, directory / JOURNAL_FILE)) as reader:
@@ -185,7 +209,7 @@ def parse_time(text: str) -> int:
         raise SetupError(f"--at {text}: {reason}. For example 2026-11-23T07:00:00+05:30.") from None
 
 
-def _new_name(before: Roster) -> str:
+def new_name(before: Roster) -> str:
     """A name for the recovered node: the oldest node's with -r and the number of the recovery."""
     first = re.sub(r"-r[0-9]+$", "", before.grants[0].node)
     taken = {grant.node for grant in before.grants}
@@ -193,7 +217,7 @@ def _new_name(before: Roster) -> str:
     return next(name for name in names if name not in taken)
 
 
-def _revoke(grant: Grant, readings: Mapping[str, LogReading], stops: Mapping[str, int]) -> Grant:
+def close_grant(grant: Grant, readings: Mapping[str, LogReading], stops: Mapping[str, int]) -> Grant:
     """Close a node's log at what its signature proves: its key is presumed stolen, and whoever can add to a vault can
     add a segment. What lies beyond is kept as evidence and named, not folded. A look back in time is for this node
     alone: the next recovery without one shows everything again."""
@@ -203,40 +227,39 @@ def _revoke(grant: Grant, readings: Mapping[str, LogReading], stops: Mapping[str
     return msgspec.structs.replace(grant, last_size=closed, as_of_size=stops.get(grant.origin))
 
 
-def _folded(grant: Grant) -> int:
+def folded_entries(grant: Grant) -> int:
     """How many entries of a log the recovered hospital shows."""
     closed = grant.last_size or 0
     return closed if grant.as_of_size is None else min(closed, grant.as_of_size)
 
 
-def _ask_witnesses(
-    host: Host, directory: Path, vaults: Sequence[Vault], witnesses: Witnesses, before: Roster,
-    readings: Mapping[str, LogReading],
+def ask_witnesses(
+    vaults: Sequence[Vault], witnesses: Witnesses, before: Roster, readings: Mapping[str, LogReading],
+    root: Callable[[str, int], bytes | None],
 ) -> list[Finding]:
     """What witnesses say against what was read: entries beyond what could be proven, cut off or never sealed, and
-    another log than the one that they cosigned. Of a log that an earlier recovery closed, that was told then."""
+    another log than the one that they cosigned. Of a log that an earlier recovery closed, that was told then. `root`
+    gives the root of what was read of an origin at a size, None where it is not known."""
     findings: list[Finding] = []
-    with closing(JournalReader(host, directory / JOURNAL_FILE)) as reader:
-        for grant in before.grants:
-            proven = readings[grant.origin].proven_size
-            verifier = readings[grant.origin].verifier
-            claimed = claims((*vaults, *witnesses.vaults), verifier, proven, witnesses.pinned)
-            if grant.last_size is None:
-                findings += unvouched(claimed, grant.origin, witnesses)
-            for where, claim in ((each.where, each.checkpoint) for each in claimed):
-                size = claim.tree_size
-                if size > proven and grant.last_size is None:
-                    findings.append(Finding(
-                        f"{grant.origin} entries {proven} to {size - 1}",
-                        f"they were there: {where} has a checkpoint of {size} entries, signed by the node; no vault "
-                        "gives what it proves", "lost",
-                    ))
-                elif size <= proven and _root(reader, grant.origin, size) not in (None, claim.root_hash):
-                    findings.append(Finding(
-                        f"{grant.origin} entries 0 to {size - 1}",
-                        f"{where} has another checkpoint of {size} entries, signed by the node: entries were exchanged",
-                        "altered",
-                    ))
+    for grant in before.grants:
+        proven, verifier = readings[grant.origin].proven_size, readings[grant.origin].verifier
+        claimed = claims((*vaults, *witnesses.vaults), verifier, proven, witnesses.pinned)
+        if grant.last_size is None:
+            findings += unvouched(claimed, grant.origin, witnesses)
+        for where, claim in ((each.where, each.checkpoint) for each in claimed):
+            size = claim.tree_size
+            if size > proven and grant.last_size is None:
+                findings.append(Finding(
+                    f"{grant.origin} entries {proven} to {size - 1}",
+                    f"they were there: {where} has a checkpoint of {size} entries, signed by the node; no vault gives "
+                    "what it proves", "lost",
+                ))
+            elif size <= proven and root(grant.origin, size) not in (None, claim.root_hash):
+                findings.append(Finding(
+                    f"{grant.origin} entries 0 to {size - 1}",
+                    f"{where} has another checkpoint of {size} entries, signed by the node: entries were exchanged",
+                    "altered",
+                ))
     return findings
 
 
@@ -248,21 +271,11 @@ def _root(reader: JournalReader, origin: str, size: int) -> bytes | None:
         return None
 
 
-def _sealed_after_closing(grant: Grant, reading: LogReading) -> Iterator[Finding]:
-    """Entries that a node signed after an earlier recovery had closed its log: its own, or a thief's."""
-    if grant.last_size is not None and reading.proven_size > grant.last_size:
-        yield Finding(
-            f"{grant.origin} entries {grant.last_size} to {reading.proven_size - 1}",
-            "they were sealed after a recovery had closed this log: kept as evidence, not folded. If that node was "
-            "still in use, accept them with nirantar salvage", "closed",
-        )
-
-
-def _fill_journal(
+def fill_journal(
     host: Host, vaults: Sequence[Vault], identities: Sequence[str], directory: Path, before: Roster, signer: Signer,
-    *, uris: Sequence[str], stop_us: int | None, progress: Progress,
+    *, stop_us: int | None, progress: Progress, uris: Sequence[str] = (), must_open: bool = True,
 ) -> tuple[dict[str, LogReading], dict[str, int]]:
-    """Copy every log of the roster into the new journal; also where each stood at `stop_us`."""
+    """Copy every log of the roster into the new journal; also where each stood at `stop_us`. Raises as `read_log`."""
     readings: dict[str, LogReading] = {}
     stops: dict[str, int] = {}
     attachments = Attachments(host, directory / ATTACHMENTS_DIRECTORY)
@@ -275,14 +288,14 @@ def _fill_journal(
             journal.begin()
             journal.add_log(grant.origin, grant.vkey)
             waiting_bytes = 0
-            for each in read_stretches(vaults, opener, one):
+            for each in read_stretches(vaults, opener, one, must_open=must_open):
                 if isinstance(each, Gap):
                     journal.append_gap(each.frontier, grant.origin)
                     continue
                 entries = each.part.entries if each.part is not None else [b""] * len(each.leaf_hashes)
                 journal.append_copies(entries, each.leaf_hashes, grant.origin)
-                if each.part is not None:
-                    fetch_attachments(vaults, attachments, one, each.first_index, each.part)
+                for mark in each.part.marks if each.part is not None else ():
+                    fetch_attachments(vaults, attachments, one, each.first_index + mark.position, mark.attachments)
                 if stop_us is not None and grant.origin not in stops:
                     stop = _first_after(stop_us, entries, grant.origin, each.first_index)
                     stops.update({} if stop is None else {grant.origin: stop})
@@ -310,22 +323,6 @@ def _first_after(stop_us: int, entries: Sequence[bytes], origin: str, first_inde
         except (EntryDamaged, ValueError):
             continue
     return None
-
-
-def fetch_attachments(
-    vaults: Sequence[Vault], attachments: Attachments, reading: LogReading, first_index: int, part: Part
-) -> None:
-    """Bring the attachments of entries along; what no vault can give is named."""
-    for mark in part.marks:
-        for digest in mark.attachments:
-            sealed = read_attachment(vaults, reading.origin.rpartition("/")[2], digest)
-            if sealed is None:
-                reading.findings.append(Finding(
-                    f"{reading.origin} entry {first_index + mark.position}",
-                    f"no vault holds its attachment {digest} undamaged", "lost",
-                ))
-            else:
-                attachments.keep(digest, sealed)
 
 
 def _fold(host: Host, directory: Path, progress: Progress) -> dict[str, int]:

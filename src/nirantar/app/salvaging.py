@@ -16,9 +16,11 @@ from typing import Final
 import msgspec
 
 from nirantar import limits
-from nirantar.app.node import Node, remove_database
+from nirantar.app.node import Node
+from nirantar.app.recovery_under_way import require_recovery_over
 from nirantar.errors import Damaged, NirantarError, NotFound
 from nirantar.fhir import json
+from nirantar.host.database_files import remove_database
 from nirantar.host.port import Host
 from nirantar.interactions.authorize import SYSTEM_TYPE_PREFIX, Caller
 from nirantar.interactions.operations import delete, update
@@ -64,8 +66,10 @@ def salvage(
     """Look at the old directory's journal and enter what is accepted into the open, started `node`.
 
     `accept` are entry indexes as listed. Nothing is accepted unless asked for. Raises NotFound when there is no
-    journal, Damaged when it does not continue a log that the node recovered.
+    journal, Damaged when it does not continue a log that the node recovered, SetupError while that recovery is under
+    way.
     """
+    require_recovery_over(host, node.directory)
     found: list[SalvagedEntry] = []
     scans = Attachments(host, old_directory / ATTACHMENTS_DIRECTORY)
     for tail in _tails(host, old_directory, node):

@@ -20,9 +20,9 @@ from nirantar.app.node import (
     Papers,
     open_view,
     read_papers,
-    remove_database,
 )
 from nirantar.app.opening import opener_of
+from nirantar.app.recovery_under_way import require_recovery_over
 from nirantar.continuity.digests import journalled
 from nirantar.continuity.identity import Identity
 from nirantar.continuity.log_reading import Gap, LogReading
@@ -32,6 +32,7 @@ from nirantar.continuity.vault_reading import read_attachment, read_stretches
 from nirantar.continuity.vault_witness import covered
 from nirantar.continuity.witnessing import Claim, Witnesses, claims, unvouched
 from nirantar.errors import Damaged, DirectoryInUse, Finding
+from nirantar.host.database_files import remove_database
 from nirantar.host.port import Host
 from nirantar.interactions.access_log import check_access_log
 from nirantar.journal.attachments import ATTACHMENTS_DIRECTORY, Attachments
@@ -68,10 +69,11 @@ def verify_node(
     """Verify a node's directory; it may be serving unless `heal` is asked for.
 
     With `heal`, a view that differs from its journal is replaced by the fresh one. Raises SetupError for a directory
-    that is no node, DirectoryInUse when healing a node that serves.
+    that is no node, or not yet whole, DirectoryInUse when healing a node that serves.
     """
     started_us = host.monotonic_us()
     papers = read_papers(host, directory)
+    require_recovery_over(host, directory)
     report = VerifyReport(str(directory))
     if not host.files.exists(directory / JOURNAL_FILE):
         report.findings.append(Finding("journal", f"{JOURNAL_FILE} is gone: recover from the vault", "lost"))

@@ -9,7 +9,7 @@ from typing import Literal
 from nirantar import limits
 from nirantar.app.drill.drilling import drill as run_drill
 from nirantar.cli import terminal
-from nirantar.continuity.drill.accounting import DrillReport, Timeline, WriteOutcome
+from nirantar.continuity.drill.accounting import Attempt, DrillReport, Timeline, WriteOutcome
 from nirantar.continuity.drill.comparison import HEADINGS, TITLE, comparison
 from nirantar.continuity.drill.yardstick import HONEST_LINE
 
@@ -19,6 +19,7 @@ def drill(
     writes: int = 300,
     durability: Literal["vault", "node"] = "vault",
     sabotage: bool = False,
+    vault_kind: Literal["directory", "s3"] = "directory",
     json: bool = False,
 ) -> None:
     """Attack a scratch hospital in the middle of its work, recover it from its vault, and measure every promise.
@@ -39,13 +40,16 @@ def drill(
         those the vault did not have yet are named as at risk, and no other may be lost.
     sabotage
         The control: flip one byte of the vault and delete a segment. This drill must end red.
+    vault_kind
+        `directory`: one of the same user, so that the attacker can do to it what he likes, and the report says so.
+        `s3`: a bucket with Object Lock of a server that the drill starts; what he is refused is listed.
     json
         Report as one JSON object.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with terminal.err.status("Starting", spinner="dots") as status:
         report = run_drill(
-            writes, durability, sabotage=sabotage, show=status.update,
+            writes, durability, sabotage=sabotage, vault_kind=vault_kind, show=status.update,
             say=lambda sentence: terminal.err.print(f"  {sentence}"),
         )
     if json:
@@ -54,6 +58,7 @@ def drill(
         print_comparison(report)
         if report.timeline is not None:
             _print_timeline(report.timeline)
+        _print_attempts(report.attempts)
         _print_verdict(report)
     if report.red:
         raise SystemExit(terminal.EXIT_DAMAGE)
@@ -79,6 +84,13 @@ def _print_timeline(timeline: Timeline) -> None:
     terminal.print_facts("Timeline", [
         *((what, f"{at:+.2f} s") for at, what in happened),
         *((what, "never") for what, at in moments if at is None),
+    ])
+
+
+def _print_attempts(attempts: Sequence[Attempt]) -> None:
+    """What was tried on the vault with the node's credentials, and who refused it."""
+    terminal.print_table("The attacker at the vault", ("tried", "refused", "by"), [
+        (each.what, "yes" if each.refused else "NO", each.by) for each in attempts
     ])
 
 

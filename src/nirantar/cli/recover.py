@@ -5,13 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from nirantar.app.node import Node
 from nirantar.app.recovering import RecoveryReport
 from nirantar.app.recovering import recover as recover_node
+from nirantar.app.recovering_instantly import recover_instantly
 from nirantar.app.recovery_report import REPORT_NOTE_FILE
 from nirantar.app.vaults import credentials_note, open_vault, require_apart
 from nirantar.cli import terminal
 from nirantar.cli.identity_file import read_identity
+from nirantar.cli.serving import serve_until_told
 from nirantar.continuity.witnessing import Witnesses
+from nirantar.errors import SetupError
 from nirantar.host.real import RealHost
 from nirantar.tlog.cosignature import CosignatureVerifier
 
@@ -20,8 +24,12 @@ def recover(
     directory: Path,
     /,
     *,
-    vault: list[str],
     identity: Path,
+    vault: list[str] | None = None,
+    serve: bool = False,
+    resume: bool = False,
+    host: str | None = None,
+    port: int | None = None,
     node: str | None = None,
     at: str | None = None,
     durability: Literal["node", "vault"] = "node",
@@ -35,16 +43,28 @@ def recover(
     since the old key counts as stolen. Exit code 1 means that something the vault promised is missing or altered: the
     report names it, and the rest is usable.
 
-    Example: `nirantar recover /srv/new --vault file:///mnt/vault --identity recovery-identity.txt`
+    With --serve the hospital is open at once: the newest good snapshot is served while the rest comes in the
+    background, proven as it comes. Stopped before that is over, `nirantar serve DIRECTORY` goes on with the view, and
+    --resume with the old logs, too.
+
+    Example: `nirantar recover /srv/new --vault file:///mnt/vault --identity recovery-identity.txt --serve`
 
     Parameters
     ----------
     directory
         A new or empty directory.
-    vault
-        The vault's URI; several are tried in turn for each object.
     identity
         The file that `nirantar init` wrote.
+    vault
+        The vault's URI; several are tried in turn for each object.
+    serve
+        Serve from the newest snapshot at once, until told to stop.
+    resume
+        Serve DIRECTORY, whose recovery was interrupted, and bring the rest. Needs no --vault.
+    host
+        Address to listen on; the configuration's by default.
+    port
+        Port to listen on; the configuration's by default.
     node
         The new node's name; by default the old one's with -r and a number.
     at
@@ -59,27 +79,52 @@ def recover(
     json
         Report as one JSON object.
     """
-    host = RealHost()
-    key = read_identity(host, identity)
-    for uri in vault:
+    machine = RealHost()
+    key = read_identity(machine, identity)
+    if resume:
+        _require(vault is None and at is None and node is None, "--resume goes on as it began: give only --identity.")
+        with terminal.progress("Bringing the view forward") as folding:
+            resumed = Node(machine, directory.absolute(), progress=folding, identity=key)
+        serve_until_told(resumed, host, port)
+        return
+    _require(bool(vault), "Recovery needs --vault, the URI of at least one vault.")
+    _require(not (serve and at), "--at looks back by a full replay: recover without --serve, then serve.")
+    uris = vault or []
+    for uri in uris:
         require_apart(directory.absolute(), uri)
+    vaults = [open_vault(machine, uri) for uri in uris]
     with terminal.progress("Reading the vault") as reading, terminal.progress("Folding") as folding:
-        report = recover_node(
-            host, [open_vault(host, uri) for uri in vault], vault, key, directory.absolute(), node=node, at=at,
-            durability=durability, reading=reading, folding=folding,
-            witnesses=Witnesses(
-                [open_vault(host, uri) for uri in keeper or ()],
-                [CosignatureVerifier.parse(each.strip()) for each in witness or ()],
-            ),
+        witnesses = Witnesses(
+            [open_vault(machine, uri) for uri in keeper or ()],
+            [CosignatureVerifier.parse(each.strip()) for each in witness or ()],
         )
+        if serve:
+            report = recover_instantly(
+                machine, vaults, uris, key, directory.absolute(), node=node, durability=durability, reading=reading,
+                folding=folding, witnesses=witnesses,
+            )
+        else:
+            report = recover_node(
+                machine, vaults, uris, key, directory.absolute(), node=node, at=at, durability=durability,
+                reading=reading, folding=folding, witnesses=witnesses,
+            )
     if json:
         terminal.print_json(report)
     else:
         _print(report, directory)
-        if note := credentials_note(directory.absolute(), vault):
+        if note := credentials_note(directory.absolute(), uris):
             terminal.note(note)
-    if not report.ok:
+    if serve:
+        with terminal.progress("Bringing the view forward") as folding:
+            made = Node(machine, directory.absolute(), progress=folding, identity=key)
+        serve_until_told(made, host, port)
+    elif not report.ok:
         raise SystemExit(terminal.EXIT_DAMAGE)
+
+
+def _require(holds: bool, sentence: str) -> None:
+    if not holds:
+        raise SetupError(sentence)
 
 
 def _print(report: RecoveryReport, directory: Path) -> None:
@@ -91,6 +136,9 @@ def _print(report: RecoveryReport, directory: Path) -> None:
             for log in report.logs
         ],
     )
+    if report.snapshot is not None:
+        _print_opened(report, directory)
+        return
     clinical = {kind: count for kind, count in report.resources.items() if not kind.startswith("Nirantar")}
     terminal.print_facts("Result", [
         ("resources", f"{sum(clinical.values()):,} in {terminal.counted(len(clinical), 'type')}"),
@@ -107,3 +155,16 @@ def _print(report: RecoveryReport, directory: Path) -> None:
         terminal.note(f"Next: nirantar serve {directory}")
     else:
         terminal.bad("Not complete. What is named above is missing or altered; everything else is proven and usable.")
+
+
+def _print_opened(report: RecoveryReport, directory: Path) -> None:
+    """What is there to say while the rest still comes."""
+    terminal.print_facts("Opened", [
+        ("snapshot", str(report.snapshot)),
+        ("folded on top", terminal.counted(report.tail_entries, "later entry", "later entries")),
+        ("time", f"{report.seconds_opening:.2f} s"),
+        ("still coming", report.coming),
+        ("new node", f"{report.node} in {directory}"),
+    ])
+    for finding in report.findings:
+        terminal.bad(f"{finding.where}: {finding.what}")

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 from pathlib import Path
 
-import uvloop
-
-from nirantar.app.address import write_address
-from nirantar.app.configuration import check_port
 from nirantar.app.node import Node
-from nirantar.app.server import ServerKind, node_app
-from nirantar.app.server import serve as serve_app
-from nirantar.app.strays import default_identity_path
+from nirantar.app.server import ServerKind
 from nirantar.cli import terminal
-from nirantar.errors import DiskFull, SetupError
+from nirantar.cli.serving import serve_until_told
+from nirantar.errors import DiskFull
 from nirantar.host.real import RealHost
 
 
@@ -45,37 +38,4 @@ def serve(
                 f"The disk of {directory} is full, and starting needs a little of it. Free some space and start again; "
                 "nothing is lost."
             ) from None
-    try:
-        node.start()
-        settings = node.papers.configuration
-        address, chosen = host or settings.host, settings.port if port is None else port
-        check_port(chosen)
-        uvloop.run(_serve(node, address, chosen, server))
-    except OSError as reason:
-        raise SetupError(f"Cannot serve: {reason}. Is the port taken? Choose another with --port.") from None
-    finally:
-        node.close()
-
-
-async def _serve(node: Node, address: str, port: int, kind: ServerKind) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-
-    def ready() -> None:
-        write_address(node.host, node.directory, address, port)
-        status = node.status()
-        terminal.good(f"{status.hospital}, node {status.node}: http://{address}:{port}/  FHIR /fhir  state /health")
-        if status.read_only:
-            terminal.bad(status.read_only)
-        for sentence in status.red:
-            terminal.bad(sentence)
-        beside = default_identity_path(node.directory)
-        if node.host.files.exists(beside):
-            terminal.caution(f"{beside} lies beside the node. Print it, take it away, delete it here.")
-        for vault in status.vaults:
-            if vault.warning:
-                terminal.caution(f"Vault {vault.location} is {vault.warning}.")
-
-    await serve_app(node_app(node), address, port, kind=kind, stop=stop, ready=ready)
+    serve_until_told(node, host, port, server)

@@ -65,6 +65,17 @@ class LogReading:
     _behind: list[bytes] = field(default_factory=list)
     _waiting: dict[int, tuple[Checkpoint, bytes]] = field(default_factory=dict)
 
+    @property
+    def frontier(self) -> Frontier:
+        """The tree's frontier after what was read."""
+        self._catch_up()
+        return self._frontier.copy()
+
+    @classmethod
+    def going_on(cls, origin: str, verifier: Verifier, frontier: Frontier) -> LogReading:
+        """A reading that begins where a proven frontier ends: what lies before it is taken as read."""
+        return cls(origin, verifier, frontier.size, proven_size=frontier.size, _frontier=frontier.copy())
+
     def expect(self, checkpoint: Checkpoint, note: bytes) -> None:
         """Keep a checkpoint that the node signed until the entries reach its size."""
         self.promised_size = max(self.promised_size, checkpoint.tree_size)

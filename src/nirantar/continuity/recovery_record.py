@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 
 from nirantar.errors import InvalidInput, ProofInvalid
+from nirantar.fold.custody import handovers
 from nirantar.tlog.note import Note, Signer, Verifier, sign_note
 
 TITLE: Final = "nirantar-recovery/v1"
@@ -41,7 +42,9 @@ class RecordedFinding(msgspec.Struct, frozen=True):
 
 class RecoveryRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The report. Times are instants. `entries` are those at the newest signed checkpoints, `recovered` those with
-    their bytes, `verified` those of them that a signature covers; `altered` counts findings of altered objects."""
+    their bytes, `verified` those of them that a signature covers; `altered` counts findings of altered objects.
+    `handovers` are the custody notes by which the founding document's authority was replaced, absent where it was not.
+    """
 
     v: int
     hospital: str
@@ -64,6 +67,7 @@ class RecoveryRecord(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     logs: tuple[RecordedLog, ...]
     resources: dict[str, int]
     findings: tuple[RecordedFinding, ...]
+    handovers: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
     def document(self) -> bytes:
         """The report to be read by people and programs, unsigned."""
@@ -95,8 +99,8 @@ def open_recovery_note(data: bytes, authority: Verifier | None) -> RecoveryRecor
         keys = (Verifier.parse(record.vkey), Verifier.parse(record.authority))
     except (msgspec.MsgspecError, UnicodeError, RecursionError, InvalidInput) as reason:
         raise ProofInvalid(f"The recovery report cannot be read ({type(reason).__name__}).") from None
-    if authority is not None and record.authority != authority.vkey:
-        raise ProofInvalid(f"The report is of a hospital with another authority: {record.authority}.")
+    if authority is not None:
+        _require_follows(record, authority, keys[1])
     if lines[1:] != [record.hospital, record.origin, _line(record)] or keys[0].name != record.origin:
         raise ProofInvalid("The recovery report is not written in the one way that it may be.")
     signed = note.verified_by(keys)
@@ -104,6 +108,16 @@ def open_recovery_note(data: bytes, authority: Verifier | None) -> RecoveryRecor
         raise ProofInvalid("A recovery report is signed by the new node and by the authority, and by nobody else.")
     assert len(signed) == len(keys), "every signature is of a known key"
     return record
+
+
+def _require_follows(record: RecoveryRecord, trusted: Verifier, signed: Verifier) -> None:
+    """Raise ProofInvalid unless the key that is trusted signed, or its handovers lead to the one that did."""
+    notes = () if record.handovers is msgspec.UNSET else record.handovers
+    slug = record.origin.rpartition("/")[0].removeprefix("nirantar.")
+    try:
+        handovers((note.encode() for note in notes), trusted, signed, slug)
+    except ProofInvalid:
+        raise ProofInvalid(f"The report is of a hospital with another authority: {record.authority}.") from None
 
 
 def sentences(record: RecoveryRecord, *, authority_was_given: bool) -> list[str]:
@@ -124,6 +138,11 @@ def sentences(record: RecoveryRecord, *, authority_was_given: bool) -> list[str]
         "The new node and the hospital's authority signed this. No witness has confirmed that the newest checkpoint in "
         "the vault was the newest there ever was."
     )
+    if record.handovers is not msgspec.UNSET:
+        said.append(
+            "The authority's key was replaced before this recovery, by notes that the old key and the new one signed; "
+            f"the report is signed by the one that followed: {record.authority}"
+        )
     if not authority_was_given:
         said.append(
             "The authority's key was taken from the report itself: compare it with the one that the hospital "

@@ -6,7 +6,7 @@ depend on it (invariant 5).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from heapq import merge
 from typing import Final
@@ -28,6 +28,8 @@ Progress = Callable[[int, int], None]
 Place = tuple[int, int, str]
 Step = tuple[Place, str, int, bytes, Entry | str]
 """(place in the order, origin, entry index, leaf hash, the entry or why it is not folded)."""
+KeptEntry = tuple[int, bytes, bytes]
+"""(index, exact bytes, leaf hash), as JournalReader.entries gives them."""
 
 
 def no_progress(done: int, total: int) -> None:
@@ -48,8 +50,42 @@ def bring_forward(
         view.forget_all()
         starts = dict.fromkeys(sizes, 0)
     total = sum(size - starts[origin] for origin, size in sizes.items())
-    done = 0
     streams = [_entries(reader, origin, starts[origin], size) for origin, size in sizes.items()]
+    return _fold(view, streams, total, progress)
+
+
+def follows(reader: JournalReader, view: View) -> bool:
+    """Whether the view was made from entries of these journals, as far as its positions tell."""
+    return _starts(reader, view, {origin: reader.size(origin) for origin in reader.origins()}) is not None
+
+
+def bring_forward_in_recovery(
+    reader: JournalReader, view: View, own_origin: str, tails: Mapping[str, Sequence[KeptEntry]],
+    progress: Progress = no_progress,
+) -> int:
+    """The same while a recovery still brings the old logs here: the view came from a snapshot, so it is ahead of them,
+    and what followed the snapshot is in `tails`, (index, bytes, leaf hash) of entries by origin.
+
+    The view is never emptied. Raises Damaged where it does not meet the tails.
+    """
+    with view.reader() as state:
+        positions = state.positions()
+    streams, total = [], 0
+    for origin, entries in tails.items():
+        start = positions[origin].entries if origin in positions else 0
+        left = [each for each in entries if each[0] >= start]
+        if left and left[0][0] != start:
+            raise Damaged(f"The view has {start} entries of {origin}, but what follows here begins at {left[0][0]}.")
+        streams.append(_steps(iter(left), origin, start, start + len(left)))
+        total += len(left)
+    start = positions[own_origin].entries if own_origin in positions else 0
+    size = reader.size(own_origin)
+    streams.append(_entries(reader, own_origin, start, size))
+    return _fold(view, streams, total + size - start, progress)
+
+
+def _fold(view: View, streams: Sequence[Iterator[Step]], total: int, progress: Progress) -> int:
+    done = 0
     for batch in _batches(merge(*streams, key=lambda step: step[0])):
         view.begin()
         try:
@@ -82,10 +118,14 @@ def _starts(reader: JournalReader, view: View, sizes: Mapping[str, int]) -> dict
 
 
 def _entries(reader: JournalReader, origin: str, start: int, stop: int) -> Iterator[Step]:
+    return _steps(reader.entries(origin, start, stop), origin, start, stop)
+
+
+def _steps(entries: Iterator[KeptEntry], origin: str, start: int, stop: int) -> Iterator[Step]:
     """Entries with their place in the order. What cannot be read keeps its predecessor's place."""
     place = (0, 0, origin)
     expected = start
-    for entry_index, data, leaf in reader.entries(origin, start, stop):
+    for entry_index, data, leaf in entries:
         if entry_index != expected:
             raise EntryDamaged(origin, expected, "it is not in the journal")
         expected += 1

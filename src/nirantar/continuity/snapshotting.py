@@ -11,11 +11,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from threading import Event, Lock, Thread
-from typing import Final, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from nirantar import limits
+from nirantar.continuity.snapshot_choice import SNAPSHOT_TYPE
 from nirantar.continuity.snapshot_state import LastSnapshot, SnapshotFiles
 from nirantar.continuity.snapshot_storing import SnapshotStore
 from nirantar.continuity.snapshot_taking import Issuer, SnapshotTaker
@@ -28,8 +29,6 @@ from nirantar.interactions.transact import Transact
 from nirantar.interactions.transaction import Purpose
 from nirantar.store.port import FreezableView, FrozenView, View
 from nirantar.vault.manifests import note_sha256
-
-SNAPSHOT_TYPE: Final = "NirantarSnapshot"
 
 T = TypeVar("T")
 

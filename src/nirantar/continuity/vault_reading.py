@@ -28,19 +28,28 @@ from nirantar.errors import (
     SegmentDamaged,
     VaultUnavailable,
 )
-from nirantar.limits import KNOWN_HEADERS_MAX, LOG_GAP_ENTRIES_MAX
+from nirantar.limits import (
+    KNOWN_HEADERS_MAX,
+    LOG_GAP_ENTRIES_MAX,
+    SEGMENT_ENTRIES_MAX,
+    SEGMENT_MERGED_ENTRIES_MAX,
+)
 from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
 from nirantar.tlog.merkle import HASH_BYTES
+from nirantar.tlog.note import Verifier
 from nirantar.vault.keys import LEVELS, AttachmentKey, SegmentKey, TileKey, parse, segments_from, segments_prefix
 from nirantar.vault.port import Vault
-from nirantar.vault.segments import SegmentHeader
+from nirantar.vault.segments import SegmentHeader, header_bytes_max, prove_header, read_header
 
 TILE_WIDTH: Final = 256
+SEALED: Final = "sealed"
+"""The kind of a finding about an object that is whole and sealed to others than this identity."""
 _FROM_HIGHEST: Final = tuple(reversed(LEVELS))
 
 
 def read_log(vaults: Sequence[Vault], identities: Sequence[str], reading: LogReading) -> Iterator[Step | Gap]:
-    """Every entry that the vaults hold of `reading.origin`, from 0 on. `reading` is filled as it goes.
+    """Every entry that the vaults hold of `reading.origin`, from where `reading` is on. That is filled as it goes, a
+    stretch at a time, so it is ahead of the entries: what is asked of one is in its step.
 
     Raises VaultUnavailable, and IdentityWrong where the identity opens nothing at all; all damage goes to findings.
     """
@@ -53,12 +62,37 @@ def read_log(vaults: Sequence[Vault], identities: Sequence[str], reading: LogRea
             yield Step(entry_index, entry, leaf)
 
 
-def read_stretches(vaults: Sequence[Vault], opener: Opener, reading: LogReading) -> Iterator[Stretch | Gap]:
-    """The same, many entries at a time, and of them what `opener` gives. `reading` is ahead of each entry of a stretch.
+def read_stretches(
+    vaults: Sequence[Vault], opener: Opener, reading: LogReading, *, must_open: bool = True
+) -> Iterator[Stretch | Gap]:
+    """The same, many entries at a time, and of them what `opener` gives.
 
-    Raises VaultUnavailable, and IdentityWrong where the identity opens nothing at all; all damage goes to findings.
+    Raises VaultUnavailable, and IdentityWrong where the identity opens nothing at all but `must_open`; all damage goes
+    to findings, that of kind SEALED to what does not open.
     """
-    return _Reading(vaults, opener, reading).stretches()
+    return _Reading(vaults, opener, reading, must_open).stretches()
+
+
+def reading_from(vaults: Sequence[Vault], verifier: Verifier, index: int) -> LogReading | None:
+    """A reading of the log that `verifier` verifies, ready to go on at or a little before entry `index`: a segment that
+    holds it proves by itself the log before it. None where no vault has such a segment."""
+    if index == 0:
+        return LogReading(verifier.name, verifier)
+    node = verifier.name.rpartition("/")[2]
+    for level in LEVELS:
+        longest = SEGMENT_ENTRIES_MAX if level == LEVELS[0] else SEGMENT_MERGED_ENTRIES_MAX
+        after = segments_from(node, max(0, index + 1 - longest), level=level)
+        for vault in vaults:
+            for text in vault.list(segments_prefix(node, level=level), after=after):
+                key = parse(text)
+                if isinstance(key, SegmentKey) and key.first > index:
+                    break
+                if isinstance(key, SegmentKey) and key.end > index:
+                    with suppress(SegmentDamaged, NotFound, ProofInvalid):
+                        header = read_header(vault.get(text, 0, header_bytes_max(key.count)), key=text)
+                        prove_header(header, verifier, key=text)
+                        return LogReading.going_on(verifier.name, verifier, header.left_frontier())
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +116,9 @@ class _Reading:
     """The walk through the levels. `_known` are headers whose leaf hashes are proven and whose entries could not all be
     opened: they name what is lost, once no other segment has it."""
 
-    def __init__(self, vaults: Sequence[Vault], opener: Opener, reading: LogReading) -> None:
+    def __init__(self, vaults: Sequence[Vault], opener: Opener, reading: LogReading, must_open: bool) -> None:
         self._vaults = vaults
+        self._must_open = must_open
         self._opener = opener
         self._reading = reading
         self._node = reading.origin.rpartition("/")[2]
@@ -97,7 +132,7 @@ class _Reading:
         for header in sorted(self._known, key=lambda each: each.end):
             if header.end > self._reading.size:
                 yield from self._bridge(header.end, None)
-        if self._wrong is not None and not self._opened:
+        if self._wrong is not None and self._must_open and not self._opened:
             raise self._wrong
         self._reading.end()
 
@@ -249,7 +284,7 @@ class _Reading:
             except IdentityWrong as wrong:
                 # Anybody can encrypt to others; that this identity is the wrong one is sure once nothing opens.
                 self._wrong = self._wrong or wrong
-                reading.findings.append(Finding(f"{vault.location} {key}", str(wrong)))
+                reading.findings.append(Finding(f"{vault.location} {key}", str(wrong), SEALED))
             except NotFound:
                 continue
             except VaultUnavailable as failure:

@@ -241,27 +241,31 @@ def claims(
     vaults: Iterable[Vault], verifier: Verifier, beyond: int, pinned: Sequence[CosignatureVerifier] = ()
 ) -> list[Claim]:
     """What witnesses say of a log: the newest checkpoint that each keeper cosigned, and of the cosigned checkpoints in
-    vaults the newest, and those that go beyond `beyond` entries.
+    each vault the newest that counts, where it goes beyond `beyond` entries or keys are pinned.
 
     The log's own signature alone makes such a claim good: whoever cannot sign for the log cannot make one. A bad
     signature of a pinned key spoils it. Raises VaultUnavailable.
     """
     found: list[Claim] = []
     node = verifier.name.rpartition("/")[2]
+    after = "" if pinned else cosignatures_from(node, beyond + 1)
     for vault in vaults:
-        notes = []
-        if isinstance(vault, WitnessingVault):
-            known = vault.cosigned(verifier.name)
-            notes += [] if known is None else [(vault.location, known)]
-        there = [key for key in vault.list(f"{node}/cosignature/") if isinstance(parse(key), CosignatureKey)]
-        after = cosignatures_from(node, beyond + 1)
-        for key in [each for each in there if each > after] or there[-1:]:
-            notes.append((f"{vault.location} {key}", vault.get(key)))
-        for where, note in notes:
-            # What the log did not sign says nothing.
-            with suppress(ProofInvalid):
-                found.append(Claim(where, open_checkpoint(note, verifier), note, _statements(note, verifier, pinned)))
+        known = vault.cosigned(verifier.name) if isinstance(vault, WitnessingVault) else None
+        if known is not None:
+            found += _claim(vault.location, known, verifier, pinned)
+        keys = list(vault.list(f"{node}/cosignature/", after=after))
+        for key in (each for each in reversed(keys) if isinstance(parse(each), CosignatureKey)):
+            # What the log did not sign says nothing: anybody who adds to a vault can put it there.
+            if claim := _claim(f"{vault.location} {key}", vault.get(key), verifier, pinned):
+                found += claim
+                break
     return found
+
+
+def _claim(where: str, note: bytes, verifier: Verifier, pinned: Sequence[CosignatureVerifier]) -> list[Claim]:
+    with suppress(ProofInvalid):
+        return [Claim(where, open_checkpoint(note, verifier), note, _statements(note, verifier, pinned))]
+    return []
 
 
 def _statements(

@@ -13,6 +13,7 @@ A note that changes the authority is signed by the old key and by the new one: w
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -121,3 +122,26 @@ def follow(notes: Iterable[bytes], authority: Verifier, slug: str, *, after: int
         if found.slug == slug and found.serial > (after if newest is None else newest.serial):
             newest, authority = found, found.authority
     return newest
+
+
+def handovers(notes: Iterable[bytes], first: Verifier, last: Verifier, slug: str) -> tuple[Custody, ...]:
+    """The notes that lead from the authority `first` to `last`, each opened by the key that the one before put in
+    force; none where both are one key. Raises ProofInvalid where no notes lead there."""
+    known = tuple(notes)
+    ways: dict[str, tuple[Custody, ...]] = {first.vkey: ()}
+    waiting = deque((first,))
+    while waiting:
+        authority = waiting.popleft()
+        way = ways[authority.vkey]
+        if authority.vkey == last.vkey:
+            return way
+        for note in known:
+            try:
+                found = Custody.open(note, authority)
+            except ProofInvalid:
+                continue
+            later = found.serial > (way[-1].serial if way else 0)
+            if found.slug == slug and later and found.terms.authority not in ways:
+                ways[found.terms.authority] = (*way, found)
+                waiting.append(found.authority)
+    raise ProofInvalid(f"No custody notes lead from the authority {first.vkey} to {last.vkey}.")

@@ -6,13 +6,14 @@ about fsync. Whoever needs time, randomness, files, a database or a way out take
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NoReturn, Protocol
 
 import apsw
 
+from nirantar.host.page_source import PageSource
 from nirantar.host.watching import Watch
 
 
@@ -65,6 +66,37 @@ class Files(Protocol):
         """Bytes that an ordinary user could still write on the disk of `path`."""
 
 
+class LazyDatabase(Protocol):
+    """A SQLite database that is used before all of it is here: pages come from a PageSource as they are needed."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every page is here: then it is an ordinary database."""
+
+    @property
+    def absent(self) -> int:
+        """How many pages are not here."""
+
+    def next_absent(self, start: int) -> int | None:
+        """The first page from `start` on (counted from 0) that is not here."""
+
+    def bring(self, page: int) -> bool:
+        """Fetch a page and what comes with it; False where the disk did not take it. Raises errors.NotHereYet."""
+
+    def bring_many(self, pages: Iterable[int]) -> bool:
+        """`bring` for several pages, in as few requests as their places allow."""
+
+    def settle(self) -> None:
+        """Make durable what was fetched so far; once nothing is absent, the database is complete. Raises apsw's errors
+        of the disk."""
+
+    def connect(self, *, read_only: bool = False) -> apsw.Connection:
+        """A connection as `Host.database` gives it. It, and whatever is read by it, may raise errors.NotHereYet."""
+
+    def close(self) -> None:
+        """Release the files, once every connection is closed."""
+
+
 class Host(Protocol):
     """One machine."""
 
@@ -92,6 +124,10 @@ class Host(Protocol):
     def database(self, path: Path, *, read_only: bool = False) -> apsw.Connection:
         """Open a SQLite database on this machine's disk (created unless `read_only`)."""
 
+    def lazy_database(self, path: Path, source: PageSource, source_name: str) -> LazyDatabase:
+        """Begin a database whose pages come from `source`, or go on with it; `source_name` tells one image from
+        another. Raises errors.Damaged where the file was begun from another image, errors.SetupError on a host that
+        cannot."""
     def watch(self, directory: Path) -> Watch:
         """Watch `directory` and those in it for changes by other processes. Raises errors.SetupError, with the reason,
         where this machine cannot."""

@@ -13,8 +13,9 @@ from typing import Final, NoReturn
 
 import apsw
 
-from nirantar.errors import Damaged
-from nirantar.host.pragmas import set_common, set_pragma
+from nirantar.host.lazy_file import LazyFile
+from nirantar.host.page_source import PageSource
+from nirantar.host.real_database import open_database
 from nirantar.host.real_files import RealFiles
 from nirantar.host.watching import DirectoryWatch
 
@@ -60,29 +61,12 @@ class RealHost:
         return secrets.token_bytes(count)
 
     def database(self, path: Path, *, read_only: bool = False) -> apsw.Connection:
-        """Open `path`: writers in WAL mode with 4 KiB pages, the file readable by its owner only.
+        """See open_database."""
+        return open_database(self._files, path, read_only=read_only)
 
-        `synchronous` is left to the caller. Raises FileNotFoundError for a reader of a missing file, Damaged if the
-        file is not a database, SetupError if it is one of another shape, and SQLite's own apsw errors.
-        """
-        if read_only:
-            os.stat(path)
-            flags = apsw.SQLITE_OPEN_READONLY
-        else:
-            self._files.create_empty(path)
-            flags = apsw.SQLITE_OPEN_READWRITE
-        connection = apsw.Connection(os.fspath(path), flags=flags)
-        try:
-            set_common(connection, read_only=read_only)
-            if not read_only:
-                set_pragma(connection, "journal_mode", "wal")
-        except apsw.NotADBError:
-            connection.close()
-            raise Damaged(f"{path} is not a SQLite database: its first bytes were changed") from None
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+    def lazy_database(self, path: Path, source: PageSource, source_name: str) -> LazyFile:
+        """Begin a lazily filled database, or go on with it."""
+        return LazyFile(self._files, path, source, source_name)
 
     def watch(self, directory: Path) -> DirectoryWatch:
         """By fanotify. Raises SetupError where the kernel or the file system has none."""

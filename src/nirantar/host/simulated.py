@@ -21,7 +21,9 @@ from typing import Final, NoReturn, Self
 
 import apsw
 
-from nirantar.errors import DirectoryInUse, DiskFull, FsyncFailed
+from nirantar.errors import DirectoryInUse, DiskFull, FsyncFailed, SetupError
+from nirantar.host.page_source import PageSource
+from nirantar.host.port import LazyDatabase
 from nirantar.host.pragmas import set_common, set_pragma
 from nirantar.host.simulated_database import SimulatedVfs
 from nirantar.host.simulated_disk import SimulatedCrash, SimulatedDirectory, SimulatedDisk, SimulatedFile
@@ -185,6 +187,10 @@ class SimulatedHost:
         else:
             set_pragma(connection, "journal_mode", "wal")
         return connection
+
+    def lazy_database(self, path: Path, source: PageSource, source_name: str) -> LazyDatabase:
+        """Refused: SQLite here has its own VFS already, and no shared memory for several connections."""
+        raise SetupError(f"A simulated machine does not fetch {path.name} page by page.")
 
     def exit(self, reason: str) -> NoReturn:
         """End the program: SimulatedExit, and the disk takes nothing more from it."""

@@ -30,6 +30,7 @@ from nirantar.interactions.proof_file import (
     ROSTER,
     PathToDigest,
     entry_names,
+    handover_name,
     write_proof_file,
 )
 from nirantar.interactions.transact import Transact
@@ -53,12 +54,14 @@ DISCLOSURE_ACTION: Final = "disclose"
 
 @dataclass(frozen=True, slots=True)
 class KnownBy:
-    """By what the keys in a file are known: the founding document and the roster in force, byte for byte, and the key
-    of the node that makes the file."""
+    """By what the keys in a file are known: the founding document and the roster in force, byte for byte, the key of
+    the node that makes the file, and the custody notes, by serial, by which the authority of the founding document was
+    replaced."""
 
     founding_document: bytes
     roster_note: bytes
     signer: Signer
+    handovers: tuple[tuple[int, bytes], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class Disclose:
 
     def __init__(
         self, host: Host, view: View, journal: JournalReader, transact: Transact, access_log: AccessLog,
-        *, known_by: KnownBy, cosigned: CosignedNote = lambda origin, entry_index: None,
+        *, known_by: Callable[[], KnownBy], cosigned: CosignedNote = lambda origin, entry_index: None,
     ) -> None:
         """Without `cosigned`, or where it gives nothing, proofs lead to the newest checkpoint that the log's node
         signed."""
@@ -117,17 +120,20 @@ class Disclose:
                 f"The chart was made by {len(made_by)} entries; CHART_PROOF_ENTRIES_MAX is "
                 f"{limits.CHART_PROOF_ENTRIES_MAX}."
             )
+        known_by = self._known_by()
         stated_in = self._journal_disclosure(caller, chart, reason)
         self._access_log.note(caller, "disclose", "Patient", patient_id)
         self._access_log.flush()
         members = {
-            README: ABOUT, FOUNDING: self._known_by.founding_document, ROSTER: self._known_by.roster_note,
+            README: ABOUT, FOUNDING: known_by.founding_document,
+            **{handover_name(serial): note for serial, note in known_by.handovers},
+            ROSTER: known_by.roster_note,
             CHART: leaf_data(chart.subject, chart.lines),
             PATH: msgspec.json.encode(PathToDigest.of(chart.proof, stated_in)),
             **self._proven_entries(dict.fromkeys((*made_by, stated_in))),
         }
         made_at = instant(self._host.now_us())
-        data = write_proof_file(chart.subject, made_at, members, self._known_by.signer)
+        data = write_proof_file(chart.subject, made_at, members, known_by.signer)
         return Disclosure(data, f"Patient-{patient_id}.nirantar-proof.zip")
 
     def _present(self, patient_id: str) -> _Chart:

@@ -42,6 +42,36 @@ class SnapshotStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class RecoveryStatus:
+    """A recovery that is under way: the `snapshot` that the view came from and its moment, whether the lost node's log
+    names it (`journalled`), how much of the view's pages and of the old logs' entries is here. `needs_identity`: the
+    rest of the entries comes only with the recovery identity. `findings` is what was lost or altered."""
+
+    snapshot: str
+    snapshot_at_us: int
+    journalled: bool
+    pages: int
+    pages_here: int
+    entries: int
+    entries_here: int
+    needs_identity: bool
+    trouble: str | None
+    findings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreStatus:
+    """The last restore that a rehearsing machine proved: when it ended, how many entries came back, and the seconds
+    from the key in hand to the first patient and to everything verified. What custodians took is apart."""
+
+    at: str
+    entries: int
+    seconds_to_first_patient: float | None
+    seconds_to_full: float
+    custodian_minutes: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class AlarmStatus:
     """Another process changed the node's files: when that was first seen, what happened to which file, how many more
     changes there were; when each vault had the alarm, and what keeps it from others or from the log."""
@@ -73,6 +103,8 @@ class NodeStatus:
     alarm: AlarmStatus | None = None
     unwatched: str | None = None
     snapshot: SnapshotStatus | None = None
+    recovery: RecoveryStatus | None = None
+    last_proven_restore: RestoreStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ CHART: Final = "chart.txt"
 PATH: Final = "chart-path.json"
 MANIFEST: Final = "manifest.note"
 ENTRIES: Final = "entries/"
+HANDOVERS: Final = "custody/"
 ENTRY_SUFFIX: Final = ".json"
 
 TITLE: Final = "nirantar-proof/v1"
@@ -36,6 +37,7 @@ ABOUT: Final = b"""\
 This archive proves one patient's chart. Treat it like the chart: it holds what was written.
 
   hospital.json    the hospital, with the verification key of its authority
+  custody/         each note by which the authority's key was replaced since, signed by the old key and by the new
   roster.note      the hospital's nodes and their keys, signed by the authority
   chart.txt        every current version in the chart, with the SHA-256 of its bytes
   chart-path.json  the path from chart.txt to the digest over all charts, and the entry that states that digest
@@ -125,3 +127,8 @@ def read_proof_file(data: bytes) -> ProofFile:
 def entry_names(version_id: str) -> tuple[str, str]:
     """The members of the entry that made a version: its bytes, and its tlog-proof."""
     return f"{ENTRIES}{version_id}{ENTRY_SUFFIX}", f"{ENTRIES}{version_id}{PROOF_SUFFIX}"
+
+
+def handover_name(serial: int) -> str:
+    """The member that is the custody note of this serial, by which the authority was replaced."""
+    return f"{HANDOVERS}{serial:08d}.note"

@@ -59,7 +59,7 @@ def make_ready(resource: dict[str, Any]) -> Ready:
     """Make ready a resource whose references are final."""
     meta = {key: value for key, value in resource.get("meta", {}).items() if key not in _STAMPS}
     body = json.encode({key: value for key, value in resource.items() if key not in _HEAD})
-    return Ready(json.encode(meta), body, outline_of({**resource, "meta": meta} if meta else resource))
+    return Ready(json.encode(meta), body, outline_of({**resource, "meta": meta} if "meta" in resource else resource))
 
 
 def ask(resources: Sequence[dict[str, Any]], mapping: dict[str, str]) -> bytes:

@@ -11,7 +11,8 @@ from typing import Final
 
 import msgspec
 
-from nirantar.errors import Damaged, ProofInvalid
+from nirantar.errors import Damaged, InvalidInput, ProofInvalid
+from nirantar.fold.custody import Custody
 from nirantar.fold.founding import FoundingDocument
 from nirantar.fold.grants import Grant, violation
 from nirantar.fold.roster import Roster
@@ -21,12 +22,14 @@ from nirantar.interactions.proof_file import (
     ABOUT,
     CHART,
     FOUNDING,
+    HANDOVERS,
     PATH,
     README,
     ROSTER,
     PathToDigest,
     ProofFile,
     entry_names,
+    handover_name,
     read_proof_file,
 )
 from nirantar.journal.entry import Change, Entry, decode
@@ -64,14 +67,16 @@ class SignedLog:
 
 @dataclass(frozen=True, slots=True)
 class ChartVerdict:
-    """What a chart's proof proves. `complete_as_of` is when the node `complete_by` stated the digest in entry
-    `stated_in`; `confirmed_by` are other nodes that stated the same digest, of which there are none yet."""
+    """What a chart's proof proves. `authority` is the key that was trusted, `authority_in_force` the one that signed
+    the roster, to which custody notes lead from it. `complete_as_of` is when the node `complete_by` stated the digest
+    in entry `stated_in`; `confirmed_by` are other nodes that stated the same digest, of which there are none yet."""
 
     hospital: str
     subject: str
     made_by: str
     made_at: str
     authority: str
+    authority_in_force: str
     authority_was_given: bool
     resources: tuple[ProvenResource, ...]
     logs: tuple[SignedLog, ...]
@@ -124,12 +129,13 @@ def _verdict(
     file: ProofFile, authority: Verifier | None, witnesses: Sequence[CosignatureVerifier]
 ) -> ChartVerdict:
     document = FoundingDocument.parse(_member(file, FOUNDING))
-    key = authority or Verifier.parse(document.authority)
     if document.encode() != file.members[FOUNDING]:
         raise ProofInvalid(f"{FOUNDING} is not written in the one way that it may be.")
-    if document.authority != key.vkey:
+    authorities, handed_over = _authorities(file, document)
+    key = authority or authorities[-1]
+    if key.vkey not in (each.vkey for each in authorities):
         raise ProofInvalid(f"The file is of a hospital with another authority: {document.authority}.")
-    roster = Roster.open(_member(file, ROSTER), key)
+    roster = Roster.open(_member(file, ROSTER), authorities[-1])
     if roster.slug != document.slug or _member(file, README) != ABOUT:
         raise ProofInvalid("The roster is another hospital's, or the words about the file are not ours.")
     grants = {grant.node: grant for grant in roster.grants}
@@ -144,7 +150,7 @@ def _verdict(
     lines = _lines(file)
     wanted = dict.fromkeys([*(line.split(" ")[1] for line in lines), path.stated_in])
     names = {name for each in wanted for name in entry_names(each)}
-    if set(file.members) != names | {README, FOUNDING, ROSTER, CHART, PATH}:
+    if set(file.members) != names | handed_over | {README, FOUNDING, ROSTER, CHART, PATH}:
         raise ProofInvalid("The archive lacks an entry of the chart, or holds what does not belong to it.")
     logs: dict[str, SignedLog] = {}
     proven = {each: _proven(file, each, grants, witnesses, logs) for each in wanted}
@@ -157,12 +163,31 @@ def _verdict(
     _check_positions(stated, proven, logs, stated_by)
     return ChartVerdict(
         hospital=document.name, subject=file.subject, made_by=file.made_by, made_at=file.made_at, authority=key.vkey,
-        authority_was_given=authority is not None,
+        authority_in_force=authorities[-1].vkey, authority_was_given=authority is not None,
         resources=tuple(_resource(line, proven) for line in lines), logs=tuple(logs.values()),
         complete_as_of=stated_by.entry.recorded_at, complete_by=stated_by.origin, stated_in=path.stated_in,
         view_digest=stated.root, positions=stated.positions, disclosed_by=stated_by.entry.actor,
         reason=stated_by.entry.reason or "",
     )
+
+
+def _authorities(file: ProofFile, document: FoundingDocument) -> tuple[list[Verifier], set[str]]:
+    """Every key that spoke for the hospital, from the founding document's on, and the members that say so. Each note is
+    signed by the key before it and by the one that it puts in force; so whoever trusts any of the keys can follow to
+    the last one, and knows that it signed for the founding document, too."""
+    try:
+        authorities, serial = [Verifier.parse(document.authority)], 0
+    except InvalidInput as reason:
+        raise ProofInvalid(f"{FOUNDING}: {reason}") from None
+    names = sorted(name for name in file.members if name.startswith(HANDOVERS))
+    for name in names:
+        note = Custody.open(_member(file, name), authorities[-1])
+        known = note.terms.authority in (each.vkey for each in authorities)
+        if name != handover_name(note.serial) or note.serial <= serial or known or not note.is_of(document):
+            raise ProofInvalid(f"{name} is not a note by which this hospital's authority was replaced.")
+        authorities.append(note.authority)
+        serial = note.serial
+    return authorities, set(names)
 
 
 def _versions(count: int) -> str:
@@ -283,6 +308,12 @@ def sentences(verdict: ChartVerdict) -> list[str]:
         "No second node has confirmed that digest yet. So that nothing is missing rests on the word of "
         f"{verdict.complete_by}; whoever holds the logs can compute the digest at the stated positions and catch a lie."
     )
+    if verdict.authority != verdict.authority_in_force:
+        said.append(
+            f"The authority's key {verdict.authority} was replaced since, by notes that it signed; what is proven here "
+            f"rests on the key that followed: {verdict.authority_in_force}. If the old key was replaced because others "
+            "had seen it, compare the new one with what the hospital publishes: they could have signed such notes."
+        )
     said.append(
         "Later changes are not in this file." if verdict.authority_was_given else
         "Later changes are not in this file. The authority's key was taken from the file itself: compare it with the "

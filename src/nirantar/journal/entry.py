@@ -14,9 +14,12 @@ import msgspec
 
 from nirantar import limits
 from nirantar.errors import EntryDamaged, LimitExceeded
+from nirantar.host.times import from_instant
 
 ENTRY_VERSION: Final = 1
 SALT_BYTES: Final = 16
+
+_AHEAD_US_MAX: Final = limits.CLOCK_AHEAD_SECONDS_MAX * 1_000_000
 
 Method = Literal["PUT", "DELETE"]
 
@@ -180,3 +183,16 @@ def upcast(data: bytes, version: int) -> bytes:
     if version != ENTRY_VERSION:
         raise msgspec.ValidationError(f"format {version} never existed")
     return data
+
+
+def clock_of(data: bytes, origin: str, entry_index: int, *, own: bool = False) -> Hlc | None:
+    """An entry's clock; None when it does not tell, or, unless the log is the node's `own`, when it is not believed."""
+    try:
+        entry = decode(data, origin, entry_index)
+        if entry is None:
+            return None
+        clock = Hlc.parse(entry.hlc)
+        ahead_us = clock.wall_us - from_instant(entry.recorded_at)
+    except (EntryDamaged, ValueError):
+        return None
+    return clock if own or ahead_us <= _AHEAD_US_MAX else None

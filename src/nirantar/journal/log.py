@@ -206,6 +206,10 @@ class JournalWriter:
         """The root of a log's tree, the open transaction included."""
         return self._logs[origin].frontier.root()
 
+    def frontier(self, origin: str) -> Frontier:
+        """The frontier of a log's tree, the open transaction included."""
+        return self._logs[origin].frontier.copy()
+
     def keep(self) -> None:
         """Make a transaction that only copied others' entries durable, ahead of the checkpoint that proves them."""
         self._execute("COMMIT")

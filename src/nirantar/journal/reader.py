@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from threading import Lock
@@ -10,7 +10,7 @@ from typing import Any
 
 import apsw
 
-from nirantar.errors import Damaged, EntryDamaged, NotFound, ProofInvalid
+from nirantar.errors import Damaged, EntryDamaged, NotFound, NotHereYet, ProofInvalid
 from nirantar.host.port import Host
 from nirantar.journal.log import GAP_LEVEL, ORIGIN_BITS, blob, check_schema, gap_frontier, translated
 from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
@@ -31,6 +31,7 @@ class JournalReader:
         Here and in every method, Damaged is raised where SQLite finds its pages damaged.
         """
         self._turn = Lock()
+        self._expected: Mapping[str, int] = {}
         self._owned = connection is None
         if connection is not None:
             self._connection = connection
@@ -42,6 +43,10 @@ class JournalReader:
         except BaseException:
             self._connection.close()
             raise
+
+    def expect(self, sizes: Mapping[str, int]) -> None:
+        """So many entries of these logs are still on their way: until one is here, asking for it is NotHereYet."""
+        self._expected = dict(sizes)
 
     def origins(self) -> dict[str, str]:
         """Every log held here: origin to the vkey that verifies its checkpoints."""
@@ -56,7 +61,7 @@ class JournalReader:
         return 0 if rows[0][0] is None else int(rows[0][0]) - low + 1
 
     def entry(self, origin: str, entry_index: int) -> bytes:
-        """One entry's exact bytes, checked against its leaf hash. Raises NotFound, EntryDamaged."""
+        """One entry's exact bytes, checked against its leaf hash. Raises NotFound, NotHereYet, EntryDamaged."""
         for found, data, leaf in self.entries(origin, entry_index, entry_index + 1):
             if found != entry_index:
                 # SQLite trusts the keys that lead it to a page, and does not compare again.
@@ -64,6 +69,10 @@ class JournalReader:
             if leaf_hash(data) != leaf:
                 raise EntryDamaged(origin, entry_index, "its bytes differ from its leaf hash")
             return data
+        if entry_index < self._expected.get(origin, 0):
+            raise NotHereYet(
+                f"Entry {entry_index} of {origin} is not here yet: the recovery is still bringing the old logs back."
+            )
         raise NotFound(f"{origin} has no entry {entry_index}.")
 
     def entries(self, origin: str, start: int, stop: int) -> Iterator[tuple[int, bytes, bytes]]:
@@ -125,6 +134,15 @@ class JournalReader:
             low + entry_index, low + (1 << ORIGIN_BITS),
         )
         return int(rows[0][0]) - (low or 0) if rows else max(entry_index, self.size(origin))
+
+    def lacking(self, origin: str, stop: int) -> int:
+        """How many entries [0, stop) have no bytes, since a recovery found them lost."""
+        low = self._low(origin)
+        if low is None:
+            return 0
+        return int(self._rows(
+            "SELECT count(*) FROM entry WHERE row >= ? AND row < ? AND length(data) = 0", low, low + stop
+        )[0][0])
 
     def plain_bytes(self, origin: str, start: int, stop: int) -> int:
         """How many bytes entries [start, stop) are as lines; only their lengths are read."""

@@ -23,16 +23,14 @@ from threading import Thread
 from typing import Any, Final, Protocol, TypeVar
 
 from nirantar import limits
-from nirantar.errors import Damaged, DiskFull, EntryDamaged, FsyncFailed, Overloaded, ReadOnly
+from nirantar.errors import Damaged, DiskFull, FsyncFailed, Overloaded, ReadOnly
 from nirantar.fhir.outline import Outline
 from nirantar.host.port import Host
-from nirantar.host.times import from_instant
-from nirantar.journal.entry import Entry, Hlc, decode, encode
+from nirantar.journal.entry import Entry, Hlc, clock_of, encode
 from nirantar.journal.log import Appended, JournalWriter
 
 _RETRY_SECONDS: Final = 1.0
 _STOPPING: Final = "The node is stopping and takes no more writes."
-_AHEAD_US_MAX: Final = limits.CLOCK_AHEAD_SECONDS_MAX * 1_000_000
 
 
 class Projection(Protocol):
@@ -137,8 +135,10 @@ class Sequencer:
     is committed."""
 
     def __init__(
-        self, host: Host, journal: JournalWriter, view: Projection, preparation: Preparation | None = None
+        self, host: Host, journal: JournalWriter, view: Projection, preparation: Preparation | None = None, *,
+        after: Hlc | None = None,
     ) -> None:
+        """`after` is a clock reading that the journal does not know of and every new entry comes after."""
         self._host = host
         self._preparation = preparation
         self._journal = journal
@@ -148,7 +148,7 @@ class Sequencer:
         self._refusal: str | None = None
         self._stopped = False
         self._behind: list[tuple[Appended, Entry]] = []
-        self._hlc = self._newest_hlc()
+        self._hlc = max(self._newest_hlc(), after or Hlc(0, 0))
         self._size = journal.size()
 
     @property
@@ -249,7 +249,7 @@ class Sequencer:
             if helped and self._preparation is not None:
                 self._preparation.finish()
             ahead = self._prepared(waiting)
-            if ahead and not helped:
+            if ahead and not (helped and between is None):
                 self._run(ahead)
                 ahead = []
             if between is not None:
@@ -430,17 +430,9 @@ class Sequencer:
         newest = Hlc(0, 0)
         for origin in self._journal.origins():
             for entry_index in range(self._journal.size(origin) - 1, -1, -1):
-                read = _clock_of(self._journal.data(origin, entry_index), origin, entry_index)
-                if read is not None and (origin == self._journal.origin or read[0].wall_us - read[1] <= _AHEAD_US_MAX):
-                    newest = max(newest, read[0])
+                data = self._journal.data(origin, entry_index)
+                read = clock_of(data, origin, entry_index, own=origin == self._journal.origin)
+                if read is not None:
+                    newest = max(newest, read)
                     break
         return newest
-
-
-def _clock_of(data: bytes, origin: str, entry_index: int) -> tuple[Hlc, int] | None:
-    """An entry's clock and the time (µs) at which it was recorded; None when it does not tell."""
-    try:
-        entry = decode(data, origin, entry_index)
-        return None if entry is None else (Hlc.parse(entry.hlc), from_instant(entry.recorded_at))
-    except (EntryDamaged, ValueError):
-        return None

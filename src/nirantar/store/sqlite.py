@@ -17,8 +17,9 @@ import apsw
 from nirantar import limits
 from nirantar.errors import DiskFull, FsyncFailed, Overloaded, Unavailable
 from nirantar.fold.grants import Grant
+from nirantar.host.database_files import database_files
 from nirantar.host.database_pages import DatabasePages
-from nirantar.host.port import Host
+from nirantar.host.port import Host, LazyDatabase
 from nirantar.host.pragmas import set_pragma
 from nirantar.host.write_ahead_log import WriteAheadLog
 from nirantar.journal.entry import Entry
@@ -65,17 +66,21 @@ class SqliteView:
     `number_series` declares which identifiers carry issued numbers: identifier system -> series ("uhid").
     `readers` is how many may be out at once. On a host that allows one connection there are none: reads go through
     the writer's connection, between batches and in its thread only.
+    `lazy` is the same file where a recovery is still filling it; the giver closes it after the view. Until it is
+    complete, whatever reads may raise NotHereYet.
     Raises Damaged where the file is no database, DiskFull and FsyncFailed as the disk does.
     """
 
     def __init__(
-        self, host: Host, path: Path, *, number_series: Mapping[str, str], readers: int = limits.READERS_MAX
+        self, host: Host, path: Path, *, number_series: Mapping[str, str], readers: int = limits.READERS_MAX,
+        lazy: LazyDatabase | None = None,
     ) -> None:
         self._host = host
         self._path = path
+        self._lazy = lazy
         self._grants: Mapping[str, Grant] = {}
         with translated():
-            self._connection = host.database(path)
+            self._connection = self._connect()
         try:
             set_up(self._connection, limits.VIEW_CACHE_BYTES, writer=True)
             pages = None if host.exclusive_databases else DatabasePages(path)
@@ -233,7 +238,7 @@ class SqliteView:
         if self.write_ahead_log.frames_to_move < self.write_ahead_log.pages_max // 2:
             return None
         with self._at_disk():
-            connection = self._host.database(self._path)
+            connection = self._connect()
             try:
                 set_pragma(connection, "synchronous", 1)
                 set_pragma(connection, "wal_autocheckpoint", 0)
@@ -284,7 +289,7 @@ class SqliteView:
             with translated():
                 yield
         except FsyncFailed:
-            for name in (self._path, *(self._path.with_name(self._path.name + end) for end in ("-wal", "-shm"))):
+            for name in database_files(self._path):
                 with suppress(OSError, FsyncFailed):
                     self._host.files.remove(name)
             raise
@@ -310,9 +315,18 @@ class SqliteView:
 
     def _open_reader(self) -> apsw.Connection:
         with translated():
-            connection = self._host.database(self._path, read_only=True)
-        set_up(connection, limits.READER_CACHE_BYTES, writer=False)
+            connection = self._connect(read_only=True)
+        try:
+            set_up(connection, limits.READER_CACHE_BYTES, writer=False)
+        except BaseException:
+            connection.close()
+            raise
         return connection
+
+    def _connect(self, *, read_only: bool = False) -> apsw.Connection:
+        if self._lazy is not None:
+            return self._lazy.connect(read_only=read_only)
+        return self._host.database(self._path, read_only=read_only)
 
     def _give_back(self, connection: apsw.Connection) -> None:
         with self._closing:

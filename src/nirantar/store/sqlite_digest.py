@@ -62,6 +62,11 @@ def stored_digest(cursor: apsw.Cursor) -> bytes:
     return node_above(hashes, lambda position: _node(cursor, position), lambda position, hash_: None)
 
 
+def settled_digest(cursor: apsw.Cursor) -> bytes:
+    """The digest of the state in which the tree was last brought up to date."""
+    return _node(cursor, 1) or EMPTY_NODES[0]
+
+
 def settle(cursor: apsw.Cursor, subjects_max: int | None = None) -> bytes:
     """Write the tree up to date, inside the caller's transaction, and return its root: the digest, unless more than
     `subjects_max` were stale, of which so many are settled now."""

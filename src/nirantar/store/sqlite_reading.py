@@ -16,7 +16,7 @@ from nirantar.store.disk_errors import translated
 from nirantar.store.port import Page, Position, StoredVersion
 from nirantar.store.schema import SEQUENCE_BITS
 from nirantar.store.sqlite_checking import check_rows, compare
-from nirantar.store.sqlite_digest import computed_digest, stored_digest, stored_proof, subject_lines
+from nirantar.store.sqlite_digest import computed_digest, settled_digest, stored_digest, stored_proof, subject_lines
 from nirantar.store.sqlite_rows import Row, all_rows, each_row
 from nirantar.store.sqlite_search import search
 
@@ -185,6 +185,11 @@ class SqliteReader:
         """See the port."""
         with translated():
             return stored_digest(self._cursor)
+
+    def settled_digest(self) -> bytes:
+        """The view digest of the state in which the digest's tree was last brought up to date."""
+        with translated():
+            return settled_digest(self._cursor)
 
     def digest_proof(self, patient_id: str) -> DigestProof | None:
         """The proof that `digest_lines` are a patient's whole chart under `view_digest`; None if nothing is held."""

@@ -12,6 +12,7 @@
     <node>/map/<SHA-256 of the object>              where a stretch of the view's pages lies
     <node>/pack/<serial, 8 digits>-<32 hex>         encrypted pages of the view
     <node>/alarm/<microseconds, 16 digits>-<n>.json another process changed the node's files: what, and when
+    rehearsal/<microseconds, 16 digits>.note        the certificate of a rehearsed recovery that ended then, signed
     <node>/recovery.note                            what the recovery that made the node did and found, signed
 
 Keys of one level sort by first index. Two segments of a level may overlap: a node that died between storing a segment
@@ -33,8 +34,9 @@ ROSTER_PREFIX: Final = "roster/"
 CUSTODY_PREFIX: Final = "custody/"
 LEVELS: Final = ("live", "minute", "hour", "day", "month")
 """From what is sealed within a second to what is kept for good; each is merged from the one before it."""
-NODE_NAMES_RESERVED: Final = frozenset({"authority", "custody", "roster"})
-"""Node names that would mix with the vault's own directories, or with the name of the authority's key."""
+REHEARSAL_PREFIX: Final = "rehearsal/"
+NODE_NAMES_RESERVED: Final = frozenset({"authority", "custody", "rehearsal", "roster"})
+"""Node names that would mix with the vault's own directories, or with the names of the hospital's other keys."""
 
 _PART: Final = re.compile(r"(?!\.)[a-z0-9._-]+")
 _NODE: Final = rf"(?P<node>[a-z][a-z0-9-]{{0,{NODE_NAME_CHARS_MAX - 1}}})"
@@ -51,6 +53,7 @@ _ALARM: Final = re.compile(rf"{_NODE}/alarm/(?P<at>[0-9]{{16}})-(?P<number>0|[1-
 _RECOVERY: Final = re.compile(rf"{_NODE}/recovery\.note")
 _ROSTER: Final = re.compile(r"roster/(?P<serial>[0-9]{8})\.note")
 _CUSTODY: Final = re.compile(r"custody/(?P<serial>[0-9]{8})\.note")
+_REHEARSAL: Final = re.compile(r"rehearsal/(?P<at>[0-9]{16})\.note")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -165,6 +168,16 @@ class CustodyKey:
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class RehearsalKey:
+    """The certificate of the rehearsal that ended at `at_us` (microseconds since 1970 UTC)."""
+
+    at_us: int
+
+    def __str__(self) -> str:
+        return f"{REHEARSAL_PREFIX}{self.at_us:016d}.note"
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class RecoveryKey:
     """The signed report of the recovery that made `node`."""
 
@@ -187,9 +200,11 @@ class AlarmKey:
         return f"{self.node}/alarm/{self.at_us:016d}-{self.number}.json"
 
 
+_OF_THE_HOSPITAL: Final = ((_ROSTER, RosterKey), (_CUSTODY, CustodyKey), (_REHEARSAL, RehearsalKey))
+
 VaultKey = (
     SegmentKey | TileKey | AttachmentKey | CosignatureKey | RosterKey | CustodyKey | RecoveryKey | AlarmKey
-    | ManifestKey | MapKey | PackKey
+    | ManifestKey | MapKey | PackKey | RehearsalKey
 )
 
 
@@ -240,10 +255,9 @@ def parse(key: str) -> VaultKey | None:
         return AlarmKey(found["node"], int(found["at"]), int(found["number"]))
     if found := _RECOVERY.fullmatch(key):
         return RecoveryKey(found["node"])
-    if found := _ROSTER.fullmatch(key):
-        return RosterKey(int(found["serial"]))
-    if found := _CUSTODY.fullmatch(key):
-        return CustodyKey(int(found["serial"]))
+    for pattern, kind in _OF_THE_HOSPITAL:
+        if found := pattern.fullmatch(key):
+            return kind(int(found[1]))
     return None
 
 

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from threading import Lock
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 from nirantar import limits
 from nirantar.errors import IdentityWrong, NotFound, SnapshotDamaged, VaultUnavailable
@@ -28,28 +28,6 @@ _RANKS: Final = (VaultUnavailable, SnapshotDamaged, NotFound)
 """What is told where several vaults failed differently: the first of these."""
 
 T = TypeVar("T")
-
-
-class PageSource(Protocol):
-    """Where pages of a database come from. Thread safe. Pages are counted from 0."""
-
-    @property
-    def page_size(self) -> int:
-        """Bytes a page: 4,096."""
-
-    @property
-    def page_count(self) -> int:
-        """How many pages the database has."""
-
-    def frame_of(self, page: int) -> tuple[int, ...]:
-        """The pages, ascending, that `fetch` gives together with this one."""
-
-    def fetch(self, page: int) -> Mapping[int, bytes]:
-        """All current pages of the frame that holds `page`, by number, each of `page_size` bytes and authenticated.
-        Raises SnapshotDamaged, VaultUnavailable or NotFound where no vault can give it."""
-
-    def fetch_many(self, pages: Iterable[int]) -> Iterator[Mapping[int, bytes]]:
-        """The frames of all these pages, once each, in as few requests as their places allow. Raises as `fetch`."""
 
 
 def snapshot_serials(vaults: Sequence[Vault], node: str) -> list[int]:
@@ -77,12 +55,20 @@ def read_manifest(vaults: Sequence[Vault], verifier: Verifier, *, slug: str, nod
 
     `verifier` is the node's key by the roster. Raises SnapshotDamaged, NotFound or VaultUnavailable.
     """
+    return read_manifest_note(vaults, verifier, slug=slug, node=node, serial=serial)[0]
+
+
+def read_manifest_note(
+    vaults: Sequence[Vault], verifier: Verifier, *, slug: str, node: str, serial: int
+) -> tuple[Manifest, bytes]:
+    """The same with the signed note's bytes."""
     key = str(ManifestKey(node, serial))
-    return _Vaults(vaults).first(
-        lambda vault: Manifest.open(
-            vault.get(key, 0, limits.NOTE_BYTES_MAX + 1), verifier, slug=slug, node=node, serial=serial
-        )
-    )
+
+    def read(vault: Vault) -> tuple[Manifest, bytes]:
+        note = vault.get(key, 0, limits.NOTE_BYTES_MAX + 1)
+        return Manifest.open(note, verifier, slug=slug, node=node, serial=serial), note
+
+    return _Vaults(vaults).first(read)
 
 
 def open_snapshot(vaults: Sequence[Vault], manifest: Manifest, identities: Sequence[str]) -> SnapshotPages:
@@ -98,7 +84,7 @@ def open_with_keys(vaults: Sequence[Vault], manifest: Manifest, data_keys: Mappi
 
 
 class SnapshotPages:
-    """A PageSource over vaults. Map chunks are fetched when they are first needed; so many are kept."""
+    """A host.page_source.PageSource over vaults. Map chunks are fetched when first needed; so many are kept."""
 
     def __init__(self, vaults: Sequence[Vault], manifest: Manifest, data_keys: Mapping[int, bytes]) -> None:
         self.manifest = manifest

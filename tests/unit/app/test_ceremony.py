@@ -68,11 +68,11 @@ def test_the_page_is_red_until_the_sheet_was_read_back(site: Site) -> None:
         site.host.advance(MINUTE_US)
         write(node, create(PATIENT))
         node.sealer.step()
-        assert node.status().red == ()
+        assert node.custody.red() == ()
     again = check_identity(site.host, [site.vault], site.identity)
     assert (again.first_time, again.read_back) == (False, report.read_back)
     with opened(site) as node:
-        assert node.status().red == ()
+        assert node.custody.red() == ()
 
 
 def test_another_identity_proves_nothing(site: Site) -> None:
@@ -185,7 +185,7 @@ def test_two_changes_at_two_vaults_are_shown_and_stop_nobody(site: Site) -> None
     with opened(site) as node:
         write(node, create(PATIENT))
         node.sealer.step()
-        (sentence,) = node.status().red
+        (sentence,) = node.custody.red()
         assert "file:///second holds another custody note 2" in sentence
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from nirantar import limits
-from nirantar.app.ceremony import check_identity
+from nirantar.app.ceremony import check_identity, rotate
 from nirantar.app.custody_watch import CustodyWatch, authority_in_force, red_of
 from nirantar.app.founding import publish
 from nirantar.app.vaults import open_vault
 from nirantar.continuity.custody import read_back_at
+from nirantar.errors import Unavailable
 from nirantar.host.simulated import SimulatedHost
 from nirantar.tlog.note import Signer
 from nirantar.vault.keys import CUSTODY_PREFIX, HOSPITAL_KEY, CustodyKey
@@ -96,3 +98,34 @@ def test_without_a_note_the_founding_document_counts(site: Site) -> None:
     assert watch.red() == red_of(None)
     watch.look(site.vault)
     assert watch.custody == site.founded.custody
+
+
+def test_a_rotation_is_kept_so_that_proofs_can_be_followed(site: Site) -> None:
+    """The note that replaced the authority is in the directory from the look on that took it, and found there again."""
+    watch = watch_of(site)
+    assert watch.handovers() == ()
+    rotate(site.host, [site.vault], site.identity, Path("/safe/new"))
+    watch.look(site.vault)
+    (handover,) = watch.handovers()
+    assert handover.authority.vkey == watch.authority.vkey != site.founded.document.authority
+    assert site.host.files.read(NODE / "custody" / "00000002.note") == handover.note
+    again = CustodyWatch(
+        site.host, NODE, site.founded.document, watch.custody, watch.roster, watch.roster_note
+    )
+    assert again.handovers() == (handover,)
+
+
+def test_a_node_that_lacks_a_handover_learns_it_from_a_vault(site: Site) -> None:
+    """A node that rotated before it kept them has nothing to prove with until it asked a vault that has them all."""
+    rotate(site.host, [site.vault], site.identity, Path("/safe/new"))
+    before = watch_of(site)
+    before.look(site.vault)
+    site.host.files.remove(NODE / "custody" / "00000002.note")
+    watch = CustodyWatch(site.host, NODE, site.founded.document, before.custody, before.roster, before.roster_note)
+    with pytest.raises(Unavailable, match="are not all here"):
+        watch.handovers()
+    watch.look(open_vault(site.host, "file:///second", create=True))
+    with pytest.raises(Unavailable, match="are not all here"):
+        watch.handovers()
+    watch.look(site.vault)
+    assert len(watch.handovers()) == 1

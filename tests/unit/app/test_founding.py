@@ -135,7 +135,7 @@ def test_health_tells_the_node_and_nothing_else(site: Site) -> None:
     node.close()
     assert set(document) == {
         "ok", "hospital", "node", "origin", "version", "entries", "durability", "vaults", "read_only", "recovered_from",
-        "started_at", "alarm", "unwatched", "red", "snapshot",
+        "started_at", "alarm", "unwatched", "red", "snapshot", "recovery", "last_proven_restore",
     }
     assert document["ok"] is True
     assert document["started_at"].startswith("2026-01-01T00:00:0")

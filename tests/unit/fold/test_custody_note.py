@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from nirantar.errors import ProofInvalid
-from nirantar.fold.custody import Custody, Terms, follow, founding_hash
+from nirantar.fold.custody import Custody, Terms, follow, founding_hash, handovers
 from nirantar.fold.founding import FoundingDocument
 from nirantar.tlog.note import Signer, sign_note
 
@@ -87,3 +87,28 @@ def test_a_node_takes_its_own_file_only_as_signed() -> None:
     for data in (b"", b"x", AFTER.note.replace(b"age1third", b"age1thief"), b"\xff\n\n"):
         with pytest.raises(ProofInvalid):
             Custody.reopen(data)
+
+
+NEWEST = Signer("nirantar.test/authority", b"m" * 32)
+TWICE = Custody.sign("test", 5, terms(NEWEST, "age1fourth"), NEW, NEWEST)
+
+
+def test_handovers_are_the_notes_that_lead_from_key_to_key() -> None:
+    """Only the notes that changed the key, in order, whatever lies between them or is noise; none for one key."""
+    notes = [*NOTES, b"noise", TWICE.note]
+    assert handovers(notes, OLD.verifier, NEWEST.verifier, "test") == (ROTATED, TWICE)
+    assert handovers(notes, NEW.verifier, NEWEST.verifier, "test") == (TWICE,)
+    assert handovers([], OLD.verifier, OLD.verifier, "test") == ()
+
+
+def test_a_thiefs_branch_does_not_hide_the_true_way() -> None:
+    """Who has the replaced key can sign a note to a key of his own, but not turn the way to the key in force."""
+    branch = Custody.sign("test", 2, terms(THIEF, "age1thief"), OLD, THIEF).note
+    assert handovers([branch, *NOTES, TWICE.note], OLD.verifier, NEWEST.verifier, "test") == (ROTATED, TWICE)
+
+
+@pytest.mark.parametrize(("notes", "slug"), [(NOTES[:1], "test"), ([TWICE.note], "test"), (NOTES, "other")])
+def test_a_way_with_a_note_missing_or_of_another_hospital_is_none(notes: list[bytes], slug: str) -> None:
+    """A sentence names both keys."""
+    with pytest.raises(ProofInvalid, match="No custody notes lead from"):
+        handovers(notes, OLD.verifier, NEWEST.verifier if TWICE.note in notes else NEW.verifier, slug)

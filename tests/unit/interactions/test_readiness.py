@@ -39,6 +39,16 @@ def test_stamps_stand_first_and_replace_the_clients() -> None:
     assert "_lastUpdated" not in {row.param for row in ready.outline.rows()}
 
 
+def test_a_meta_of_stamps_alone_leaves_no_trace() -> None:
+    """The time of last change that a client read and sends back is not searched for: the view would keep it beside the
+    new one."""
+    resource = json.decode(
+        b'{"resourceType":"Patient","id":"p","meta":{"versionId":"9","lastUpdated":"2001-01-01T00:00:00Z"}}'
+    )
+    bare = json.decode(b'{"resourceType":"Patient","id":"p"}')
+    assert make_ready(resource).outline == make_ready(bare).outline
+
+
 def test_a_resource_of_stamps_alone_can_be_stamped() -> None:
     """Neither an empty body nor an absent meta breaks the JSON."""
     stamped = make_ready({"resourceType": "Basic"}).stamped("Basic", "b", "n.0", "2025-01-02T03:04:05.678Z")

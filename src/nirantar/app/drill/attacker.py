@@ -12,7 +12,7 @@ from typing import Final
 
 from nirantar.continuity.drill.accounting import Sabotage
 from nirantar.errors import Forbidden
-from nirantar.vault.keys import SegmentKey, parse
+from nirantar.vault.keys import LEVELS, SegmentKey, VaultKey, parse
 
 MARKER: Final = "nirantar-scratch"
 LOCKED: Final = ".locked"
@@ -80,7 +80,8 @@ def _overwrite(path: Path) -> None:
 
 
 def sabotage_vault(vault: Path, node: str) -> Sabotage:
-    """Flip one byte of a sealed segment of `node` and delete the next; segments before and after them stay.
+    """Flip one byte of a sealed segment of `node` and delete the next, with what was merged from either; segments
+    before and after them stay.
 
     Raises Forbidden without the marker, or when the vault holds fewer than SABOTAGE_SEGMENTS_MIN.
     """
@@ -94,7 +95,18 @@ def sabotage_vault(vault: Path, node: str) -> Sabotage:
     deleted.unlink()
     key = parse(deleted.relative_to(vault).as_posix())
     assert isinstance(key, SegmentKey)
+    _delete_merged(vault, node, parse(flipped.relative_to(vault).as_posix()), key)
     return Sabotage(flipped.relative_to(vault).as_posix(), at, str(key), (key.first, key.end - 1))
+
+
+def _delete_merged(vault: Path, node: str, *damaged: VaultKey | None) -> None:
+    """Delete every segment of a higher level that holds an entry of the damaged ones again."""
+    for level in LEVELS[1:]:
+        for path in (vault / node / level).glob("*.segment"):
+            key = parse(path.relative_to(vault).as_posix())
+            assert isinstance(key, SegmentKey)
+            if any(isinstance(each, SegmentKey) and each.first < key.end and key.first < each.end for each in damaged):
+                path.unlink()
 
 
 def flip_byte(path: Path, at: int | None = None) -> int:

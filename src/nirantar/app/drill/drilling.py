@@ -22,6 +22,7 @@ from nirantar.app.drill.calls import LOOPBACK
 from nirantar.app.drill.client import Access, Assignment
 from nirantar.app.drill.processes import Program, free_port, health, wait_healthy
 from nirantar.app.drill.scratch import HOSPITAL, NODE, Scratch, scratch
+from nirantar.app.drill.vault_kinds import VaultKind, vault_ground
 from nirantar.continuity.drill.accounting import (
     DrillReport,
     Durability,
@@ -32,6 +33,8 @@ from nirantar.continuity.drill.accounting import (
     judge,
 )
 from nirantar.errors import InvalidInput, Unavailable
+from nirantar.vault.keys import segments_prefix
+from nirantar.vault.port import Vault
 
 Say = Callable[[str], None]
 _POLL_SECONDS = 0.02
@@ -69,7 +72,9 @@ class _ClientFiles:
         return status["acknowledged"], status["refused"]
 
 
-def drill(writes: int, durability: Durability, *, sabotage: bool, say: Say, show: Say) -> DrillReport:
+def drill(
+    writes: int, durability: Durability, *, sabotage: bool, say: Say, show: Say, vault_kind: VaultKind = "directory"
+) -> DrillReport:
     """Run one drill on scratch directories, which are gone afterwards.
 
     The attack comes once at least `writes` registrations are acknowledged and the vault holds a few segments. `say`
@@ -78,7 +83,11 @@ def drill(writes: int, durability: Durability, *, sabotage: bool, say: Say, show
     """
     if not 1 <= writes <= limits.DRILL_WRITES_MAX:
         raise InvalidInput(f"--writes must be 1 to {limits.DRILL_WRITES_MAX:,} (DRILL_WRITES_MAX).")
-    with scratch() as place, ExitStack() as running:
+    if sabotage and vault_kind != "directory":
+        raise InvalidInput("--sabotage damages a directory from below; a bucket's lock would refuse it.")
+    with ExitStack() as running:
+        ground = running.enter_context(vault_ground(vault_kind))
+        place = running.enter_context(scratch(ground.bucket))
         files = _ClientFiles(place.root / "client")
         files.root.mkdir()
         say(f"Opening a scratch hospital in {place.root}")
@@ -88,9 +97,12 @@ def drill(writes: int, durability: Durability, *, sabotage: bool, say: Say, show
         say(f"The hospital serves on {LOOPBACK}:{port}; a client registers patients and waits for nothing "
             f"but each write's acknowledgement (durability: {durability})")
         stranger = running.enter_context(_client(place, files))
-        _let_write(place, files, node, stranger, writes, show)
-        attack = _attack(place, node, port, say)
+        vault = ground.opened(place)
+        _let_write(vault, files, node, stranger, writes, show)
+        attack = _attack(place, vault, node, port, say)
         killed_at = attack.killed_at
+        say("The attacker turns to the vault, with the credentials that he found on the node")
+        attempts = ground.attack(place, NODE)
         damage = _sabotage(place, say) if sabotage else None
         say("Recovering on a clean directory from the vault and the recovery identity alone")
         recovery = place.recover()
@@ -107,7 +119,7 @@ def drill(writes: int, durability: Durability, *, sabotage: bool, say: Say, show
         seconds_to_first_write=_since(killed_at, found["first_write_at"]),
         seconds_to_full=_since(killed_at, found["compared_at"]),
         entries_verified=recovery.entries_verified, recovery_complete=recovery.complete, findings=recovery.findings,
-        vault_warning=vault_warning, sabotage=damage,
+        vault_warning=vault_warning, sabotage=damage, attempts=attempts,
         timeline=Timeline(
             attack.alarm_seconds, _since(attack.began_at, found["last_acknowledged_at"]),
             round(killed_at - attack.began_at, 3), _since(attack.began_at, found["first_read_at"]), attack.watched,
@@ -120,7 +132,7 @@ def _serve(place: Scratch, files: _ClientFiles, access: Access) -> Iterator[Prog
     """The node or, in generation 2, the recovered node; the client gets a token of it while it starts."""
     directory = place.node if access.generation == 1 else place.recovered
     arguments = ["serve", str(directory), "--host", access.host, "--port", str(access.port)]
-    with Program("nirantar.cli", arguments, place.log) as program:
+    with Program("nirantar.cli", arguments, place.log, place.environment) as program:
         files.give_access(access._replace(token=place.token(directory, "integration", "drill")))
         wait_healthy(access.port, program)
         yield program
@@ -141,7 +153,7 @@ def _client(place: Scratch, files: _ClientFiles) -> Iterator[Program]:
         yield program
 
 
-def _let_write(place: Scratch, files: _ClientFiles, node: Program, stranger: Program, writes: int, show: Say) -> None:
+def _let_write(vault: Vault, files: _ClientFiles, node: Program, stranger: Program, writes: int, show: Say) -> None:
     """Return when enough is acknowledged, at a moment that has nothing to do with sealing."""
     started = time.monotonic()
     while time.monotonic() - started < limits.DRILL_TRAFFIC_SECONDS_MAX:
@@ -149,7 +161,7 @@ def _let_write(place: Scratch, files: _ClientFiles, node: Program, stranger: Pro
         stranger.require_running()
         acknowledged, _ = files.tally()
         show(f"{acknowledged:,} registrations acknowledged")
-        if acknowledged >= writes and len(list(place.vault.glob(f"{NODE}/live/*.segment"))) >= SABOTAGE_SEGMENTS_MIN:
+        if acknowledged >= writes and sum(1 for _ in vault.list(segments_prefix(NODE))) >= SABOTAGE_SEGMENTS_MIN:
             # The time since the start is as good as random against the sealer's seconds; half of one more hides it.
             time.sleep((time.monotonic_ns() // 1_000) % 500_000 / 1_000_000)
             return
@@ -172,7 +184,7 @@ class _Attack:
     alarm_seconds: float | None = None
 
 
-def _attack(place: Scratch, node: Program, port: int, say: Say) -> _Attack:
+def _attack(place: Scratch, vault: Vault, node: Program, port: int, say: Say) -> _Attack:
     """Lock every file while the node serves, kill it, lock what it still created.
 
     Between the first file and the others the attacker gives the alarm DRILL_ALARM_SECONDS_MAX: on a hospital's disk, it
@@ -183,7 +195,7 @@ def _attack(place: Scratch, node: Program, port: int, say: Say) -> _Attack:
 
     def let_it_leave() -> None:
         while attack.alarm_seconds is None and time.monotonic() - attack.began_at < limits.DRILL_ALARM_SECONDS_MAX:
-            attack.alarm_seconds = _alarm_seconds(place, attack.began_wall_ns)
+            attack.alarm_seconds = _alarm_seconds(place, vault, attack.began_wall_ns)
             time.sleep(_POLL_SECONDS)
 
     attack.files_locked = lock_files(place.node, let_it_leave)
@@ -195,8 +207,11 @@ def _attack(place: Scratch, node: Program, port: int, say: Say) -> _Attack:
     return attack
 
 
-def _alarm_seconds(place: Scratch, began_wall_ns: int) -> float | None:
-    """When the first alarm was in the vault, in seconds since the attack began."""
+def _alarm_seconds(place: Scratch, vault: Vault, began_wall_ns: int) -> float | None:
+    """When the first alarm was in the vault, in seconds since the attack began; of a bucket, when it was seen there."""
+    if place.bucket is not None:
+        seen = next(vault.list(f"{NODE}/alarm/"), None)
+        return None if seen is None else round((time.time_ns() - began_wall_ns) / 1e9, 3)
     times = [path.stat().st_mtime_ns for path in (place.vault / NODE / "alarm").glob("*.json")]
     return round((min(times) - began_wall_ns) / 1e9, 3) if times else None
 

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -26,14 +26,17 @@ _LOG_CHARS_SHOWN: Final = 600
 class Program:
     """One running process. Use it as a context: leaving it kills the whole group."""
 
-    def __init__(self, module: str, arguments: Sequence[str], log: Path) -> None:
-        """Start `python -m module arguments`; what it prints goes to `log`."""
+    def __init__(
+        self, module: str, arguments: Sequence[str], log: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
+        """Start `python -m module arguments` with this added to the environment; what it prints goes to `log`."""
         self.module = module
         self._log = log
+        quiet = {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1"}
         with log.open("ab") as output:
             self._process = subprocess.Popen(  # noqa: S603 - no shell, our own module
                 [sys.executable, "-m", module, *arguments], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                start_new_session=True, env=os.environ | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1"},
+                start_new_session=True, env={**os.environ, **quiet, **(environment or {})},
             )
 
     def __enter__(self) -> Self:
@@ -70,7 +73,9 @@ class Program:
             raise SetupError(f"{self.module} ended with code {self._process.returncode}: {_tail(self._log)}")
 
 
-def run(arguments: Sequence[str], log: Path, *, codes: tuple[int, ...] = (0,)) -> Any:
+def run(
+    arguments: Sequence[str], log: Path, *, codes: tuple[int, ...] = (0,), environment: Mapping[str, str] | None = None
+) -> Any:
     """Run `nirantar arguments`, which must end with one of `codes` and print one JSON object: that object.
 
     Raises SetupError with the end of its log, Unavailable when it takes longer than DRILL_STEP_SECONDS_MAX.
@@ -78,7 +83,7 @@ def run(arguments: Sequence[str], log: Path, *, codes: tuple[int, ...] = (0,)) -
     with log.open("ab") as errors:
         process = subprocess.Popen(  # noqa: S603 - no shell, our own module
             [sys.executable, "-m", "nirantar.cli", *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=errors, start_new_session=True,
+            stderr=errors, start_new_session=True, env={**os.environ, **(environment or {})},
         )
         try:
             printed, _ = process.communicate(timeout=limits.DRILL_STEP_SECONDS_MAX)

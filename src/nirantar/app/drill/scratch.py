@@ -6,7 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -18,10 +18,29 @@ HOSPITAL: Final = "Drill Hospital"
 
 
 @dataclass(frozen=True, slots=True)
+class Bucket:
+    """A scratch vault in a bucket, and the environment by which the node may use it."""
+
+    uri: str
+    environment: dict[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Scratch:
     """Where everything lies; all below `root`, which is deleted at the end."""
 
     root: Path
+    bucket: Bucket | None = None
+
+    @property
+    def vault_uri(self) -> str:
+        """The vault of the scratch hospital."""
+        return self.vault.as_uri() if self.bucket is None else self.bucket.uri
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the node's processes get with it."""
+        return {} if self.bucket is None else self.bucket.environment
 
     @property
     def node(self) -> Path:
@@ -56,11 +75,12 @@ class Scratch:
     def open_hospital(self, hospital: str, durability: str) -> str | None:
         """`nirantar init`; the vault's warning. Node and vault are marked as scratch."""
         report = run([
-            "init", str(self.node), "--hospital", hospital, "--node", NODE, "--vault", self.vault.as_uri(),
+            "init", str(self.node), "--hospital", hospital, "--node", NODE, "--vault", self.vault_uri,
             "--identity-out", str(self.identity), "--durability", durability, "--json",
-        ], self.log)
+        ], self.log, environment=self.environment)
         mark(self.node)
-        mark(self.vault)
+        if self.bucket is None:
+            mark(self.vault)
         warning: str | None = report["vaults"][0]["warning"]
         return warning
 
@@ -71,8 +91,8 @@ class Scratch:
     def recover(self) -> Recovery:
         """`nirantar recover` from the vault and the identity alone, into the clean directory."""
         report = run([
-            "recover", str(self.recovered), "--vault", self.vault.as_uri(), "--identity", str(self.identity), "--json",
-        ], self.log, codes=(0, 1))
+            "recover", str(self.recovered), "--vault", self.vault_uri, "--identity", str(self.identity), "--json",
+        ], self.log, codes=(0, 1), environment=self.environment)
         mark(self.recovered)
         return Recovery(
             complete=report["ok"], entries_verified=sum(each["proven"] - each["lost"] for each in report["logs"]),
@@ -92,11 +112,11 @@ class Recovery:
 
 
 @contextmanager
-def scratch() -> Iterator[Scratch]:
+def scratch(bucket: Bucket | None = None) -> Iterator[Scratch]:
     """A new scratch place, deleted however the context ends."""
     root = Path(tempfile.mkdtemp(prefix="nirantar-scratch-")).resolve()
     try:
         mark(root)
-        yield Scratch(root)
+        yield Scratch(root, bucket)
     finally:
         shutil.rmtree(root, ignore_errors=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
+
+_ENTRIES: Final = re.compile(r" entr(?:y|ies) ([0-9]+)(?: to ([0-9]+))?:")
 
 Durability = Literal["vault", "node"]
 Outcome = Literal["recovered", "lost", "altered"]
@@ -29,6 +32,17 @@ class Sabotage:
     flipped_at: int
     deleted: str
     deleted_entries: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What the attacker tried on the vault with the node's credentials, whether it was refused, and by whom.
+    `promised`: this kind of vault promises to refuse it."""
+
+    what: str
+    refused: bool
+    by: str
+    promised: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +81,7 @@ class Measured:
     vault_warning: str | None = None
     sabotage: Sabotage | None = None
     timeline: Timeline | None = None
+    attempts: Sequence[Attempt] = ()
 
 
 @dataclass(slots=True)
@@ -103,6 +118,7 @@ class DrillReport:
     lost_writes: list[WriteOutcome] = field(default_factory=list)
     altered_writes: list[WriteOutcome] = field(default_factory=list)
     timeline: Timeline | None = None
+    attempts: list[Attempt] = field(default_factory=list)
 
 
 def judge(measured: Measured) -> DrillReport:
@@ -125,6 +141,7 @@ def judge(measured: Measured) -> DrillReport:
         sabotage_named=_named(measured), red=bool(broken), broken=broken,
         findings=list(measured.findings), sabotaged=measured.sabotage, at_risk_writes=at_risk, lost_writes=lost,
         altered_writes=altered, timeline=measured.timeline,
+        attempts=list(measured.attempts),
     )
 
 
@@ -133,7 +150,13 @@ def _named(measured: Measured) -> bool:
     if damage is None:
         return False
     flipped = any(damage.flipped in finding for finding in measured.findings)
-    return flipped and any(f" entries {damage.deleted_entries[0]} to " in finding for finding in measured.findings)
+    return flipped and any(_covers(finding, *damage.deleted_entries) for finding in measured.findings)
+
+
+def _covers(finding: str, first: int, last: int) -> bool:
+    """Whether a finding names these entries, perhaps with others beside them."""
+    named = _ENTRIES.search(finding)
+    return named is not None and int(named[1]) <= first and last <= int(named[2] or named[1])
 
 
 def _broken(
@@ -156,6 +179,10 @@ def _broken(
         broken.append("Nothing could be registered after recovery.")
     if measured.timeline is not None and measured.timeline.watched and measured.timeline.alarm is None:
         broken.append("No alarm left the node, although another process changed its files.")
+    broken += [
+        f"The attacker could {each.what} with the node's credentials, which this kind of vault promises to refuse."
+        for each in measured.attempts if each.promised and not each.refused
+    ]
     if not measured.recovery_complete:
         broken.append("Recovery says itself that it is not complete; it names what is damaged or missing.")
     return broken

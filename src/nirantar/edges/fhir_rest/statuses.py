@@ -34,6 +34,7 @@ _STATUSES: Final[dict[type[errors.NirantarError], int]] = {
     errors.Overloaded: 429,
     errors.DiskFull: 507,
     errors.ReadOnly: 503,
+    errors.NotHereYet: 503,
     errors.VaultUnavailable: 503,
 }
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from nirantar.continuity.drill.accounting import (
+    Attempt,
     Durability,
     Measured,
     Outcome,
@@ -88,7 +89,10 @@ def test_sabotage_counts_as_named_only_when_both_damages_are() -> None:
     flipped, deleted = "opd-1/live/1.segment: it differs", "nirantar.x/opd-1 entries 40 to 59: gone"
     damaged = replace(measured("rl"), recovery_complete=False, sabotage=sabotage)
     assert judge(replace(damaged, findings=(flipped, deleted))).sabotage_named
-    for findings in ((flipped,), (deleted,), ()):
+    together = "nirantar.x/opd-1 entries 30 to 59: nothing is known of them"
+    assert judge(replace(damaged, findings=(flipped, together))).sabotage_named
+    short = "nirantar.x/opd-1 entries 40 to 58: gone"
+    for findings in ((flipped,), (deleted,), (flipped, short), ()):
         report = judge(replace(damaged, findings=findings))
         assert report.red
         assert not report.sabotage_named
@@ -97,3 +101,12 @@ def test_sabotage_counts_as_named_only_when_both_damages_are() -> None:
 def test_entry_indexes_are_shown_as_runs() -> None:
     """Neighbours become a range, whatever order they come in."""
     assert ranges([WriteOutcome("Patient/x", index, "lost") for index in (9, 3, 4, 5, 12, 11)]) == "3–5, 9, 11–12"
+
+
+@pytest.mark.parametrize(("refused", "promised", "red"), [(True, True, False), (False, True, True), (False, False, False)])
+def test_an_attempt_that_should_be_refused_and_is_not_makes_it_red(refused: bool, promised: bool, red: bool) -> None:
+    """What a kind of vault promises to refuse and does not is a broken promise; what it never promised is told only."""
+    attempt = Attempt("delete a sealed segment", refused=refused, by="somebody", promised=promised)
+    report = judge(replace(measured("r" * 12), attempts=(attempt,)))
+    assert (report.red, report.attempts) == (red, [attempt])
+    assert any("delete a sealed segment" in each for each in report.broken) is red

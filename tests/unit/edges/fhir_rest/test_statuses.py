@@ -14,7 +14,7 @@ EXPECTED = {
     errors.NotFound: 404, errors.Gone: 410, errors.Conflict: 409, errors.VersionConflict: 412,
     errors.MultipleMatches: 412, errors.BusinessRule: 422, errors.NotSignedIn: 401, errors.Forbidden: 403,
     errors.AccessDenied: 403, errors.Unavailable: 503, errors.Overloaded: 429, errors.DiskFull: 507,
-    errors.ReadOnly: 503, errors.VaultUnavailable: 503, errors.Damaged: 500, errors.ProofInvalid: 500,
+    errors.ReadOnly: 503, errors.NotHereYet: 503, errors.VaultUnavailable: 503, errors.Damaged: 500, errors.ProofInvalid: 500,
     errors.SetupError: 500, errors.DirectoryInUse: 500, errors.ConfigInvalid: 500, errors.IdentityWrong: 500,
     errors.FsyncFailed: 500, errors.NirantarError: 500,
 }
