@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from nirantar.app.examination import examine
 from nirantar.app.node import Node
 from nirantar.app.recovering import RecoveryReport, recover
 from nirantar.app.recovering_instantly import recover_instantly
@@ -138,11 +139,14 @@ def test_it_goes_on_after_restarts_without_the_identity(tmp_path: Path) -> None:
         with pytest.raises(NotHereYet, match="not here yet"):
             node.doors.prove.version(CALLER, "Patient", "p7")
         assert node.doors.prove.version(CALLER, "Patient", "p1000").entry_index == 0
+    (told,) = [each for each in examine(site.host, new) if each.what == "recovery"]
+    assert "--resume" in told.sentence
     with running(site, new, identity=True) as node:
         assert families(node, range(335)) == [f"Family {number}" for number in range(335)]
         wait_until_over(node)
         assert node.doors.prove.version(CALLER, "Patient", "p7").entry_index > 300
     assert verify_node(site.host, new).ok
+    assert not [each for each in examine(site.host, new) if each.what == "recovery"]
 
 
 def test_a_clock_never_goes_back(tmp_path: Path) -> None:
