@@ -12,7 +12,8 @@
     ├── Conflict                    the state does not allow it now
     │   ├── VersionConflict         If-Match names a version that is not the current one
     │   ├── MultipleMatches         a condition matches more than one resource
-    │   └── BusinessRule            a rule of the hospital or of FHIR refuses it
+    │   ├── BusinessRule            a rule of the hospital or of FHIR refuses it
+    │   └── WitnessConflict         a witness last cosigned another size than the caller thinks; carries that size
     ├── AccessDenied                the caller may not
     │   ├── NotSignedIn             nobody, or an expired or wrong credential
     │   └── Forbidden               somebody whose role does not allow it
@@ -149,6 +150,14 @@ class BusinessRule(Conflict):
     """A rule of the hospital or of FHIR refuses it; the sentence says which and what is allowed."""
 
     issue_code = "business-rule"
+
+
+class WitnessConflict(Conflict):
+    """A witness last cosigned another size of a log than the caller thinks; `cosigned_size` is that size."""
+
+    def __init__(self, cosigned_size: int) -> None:
+        self.cosigned_size = cosigned_size
+        super().__init__(f"The witness last cosigned this log at {cosigned_size} entries.")
 
 
 class AccessDenied(NirantarError):

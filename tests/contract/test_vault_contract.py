@@ -9,12 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from keeper_at_hand import uri_with_token
+from keeper_in_threads import served
 from nirantar.app.bench.object_store import ObjectStore, object_store
+from nirantar.app.keeping import KeeperHouse, set_up_keeper
+from nirantar.continuity.keeping.admission import Admission, Admitted
+from nirantar.continuity.keeping.rules import Bearer
 from nirantar.errors import Conflict, InvalidInput, NotFound, VaultUnavailable
-from nirantar.host.port import Host
 from nirantar.host.real import RealHost
 from nirantar.host.simulated import SimulatedHost
+from nirantar.tlog.note import Signer
 from nirantar.vault.directory import DirectoryVault
+from nirantar.vault.keeper import KeeperAddress, KeeperVault
 from nirantar.vault.port import Vault
 from nirantar.vault.s3 import S3Vault
 from s3_at_hand import vault_at
@@ -32,6 +38,58 @@ KEYS = [
 ]
 
 
+@pytest.fixture(params=["directory", "simulated_directory", "keeper", "s3"])
+def vault(request: pytest.FixtureRequest) -> Vault:
+    """Each backend in turn, empty: a fixture each."""
+    found: Vault = request.getfixturevalue(f"{request.param}_vault")
+    return found
+
+
+@pytest.fixture
+def directory_vault(tmp_path: Path) -> Vault:
+    """A directory on the real host."""
+    return DirectoryVault.create(RealHost(), tmp_path / "vault")
+
+
+@pytest.fixture
+def simulated_directory_vault() -> Iterator[Vault]:
+    """A directory on the simulated host."""
+    with SimulatedHost(seed=1) as host:
+        yield DirectoryVault.create(host, Path("/vault"))
+
+
+class _Anything(Admission):
+    """Takes every object under every key, as the port's own rules allow; what fits a log is tested elsewhere."""
+
+    def admit(self, _key: str, _data: bytes) -> Admitted:
+        """Nothing is asked of an object."""
+        return Admitted()
+
+
+class _Anybody:
+    """Lets every bearer put and read everything."""
+
+    def require_put(self, bearer: Bearer, key: str, size: int) -> None:
+        """Nothing is refused."""
+
+    def require_get(self, bearer: Bearer, key: str) -> None:
+        """Nothing is refused."""
+
+
+@pytest.fixture
+def keeper_vault(tmp_path: Path) -> Iterator[Vault]:
+    """The client of a keeper, over HTTP, that stores whatever it is given."""
+    host = RealHost()
+    set_up_keeper(host, tmp_path / "keeper", Signer("nirantar.x/authority", bytes(32)).vkey, "keeper-1")
+    house = KeeperHouse(host, tmp_path / "keeper")
+    keeper = house.keeper
+    keeper._rules, keeper._admission = _Anybody(), _Anything(keeper._vault, keeper._register, keeper._records)
+    with served(keeper) as port:
+        uri, _ = uri_with_token(host, tmp_path / "keeper", port, "node", "opd-1")
+        yield KeeperVault(host, KeeperAddress.parse(uri))
+    house.close()
+
+
 BUCKET = "contract"
 _prefixes = itertools.count()
 
@@ -44,17 +102,10 @@ def store() -> Iterator[ObjectStore]:
         yield running
 
 
-@pytest.fixture(params=["directory on the real host", "directory on the simulated host", "s3"])
-def vault(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Vault]:
-    """Each backend in turn, empty."""
-    if request.param == "s3":
-        yield vault_at(request.getfixturevalue("store"), BUCKET, f"test-{next(_prefixes)}")
-    elif request.param == "directory on the real host":
-        host: Host = RealHost()
-        yield DirectoryVault.create(host, tmp_path / "vault")
-    else:
-        with SimulatedHost(seed=1) as host:
-            yield DirectoryVault.create(host, Path("/vault"))
+@pytest.fixture
+def s3_vault(store: ObjectStore) -> Vault:
+    """A prefix of its own in that bucket."""
+    return vault_at(store, BUCKET, f"test-{next(_prefixes)}")
 
 
 @pytest.fixture
@@ -184,13 +235,19 @@ def test_list_after_any_key(filled: Vault) -> None:
 
 def test_location_and_warning(vault: Vault) -> None:
     """A vault says where it is and what it does not protect against."""
-    assert vault.location.startswith(("file:///", "s3://contract/"))
-    assert vault.warning == "not safe from this machine's administrator"
+    scheme, _, rest = vault.location.partition("://")
+    assert rest
+    assert "token" not in vault.location
+    assert vault.warning == {
+        "file": "not safe from this machine's administrator",
+        "s3": "not safe from this machine's administrator",
+        "keeper+http": "spoken to in plain HTTP: whoever is on the network reads its token",
+    }[scheme]
 
 
 def test_what_a_vault_claims_of_its_protection_is_asked(vault: Vault) -> None:
     """A directory claims none; a bucket that locks, with credentials that can only add, says so."""
     protection = vault.require_protection()
-    assert (protection is None) == isinstance(vault, DirectoryVault)
+    assert (protection is None) == isinstance(vault, DirectoryVault | KeeperVault)
     assert protection is None or "keeps its locks" in protection
     assert list(vault.list("")) == [], "asking leaves nothing among the vault's keys"

@@ -10,8 +10,9 @@ from typing import Final, Literal
 import msgspec
 
 from nirantar import limits
-from nirantar.errors import ConfigInvalid
+from nirantar.errors import ConfigInvalid, InvalidInput
 from nirantar.host.port import Host
+from nirantar.tlog.cosignature import CosignatureVerifier
 from nirantar.vault.keys import NODE_NAMES_RESERVED
 from nirantar.vault.retention import Retention
 
@@ -22,7 +23,8 @@ NODE_NAME: Final = re.compile(rf"[a-z][a-z0-9-]{{0,{limits.NODE_NAME_CHARS_MAX -
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What an operator may set.
 
-    `node` is fixed by init. `vaults` are URIs (`file:///path`, `s3://bucket/prefix`). `retain_days` and
+    `node` is fixed by init. `vaults` are URIs (`file:///path`, `s3://bucket/prefix`). `witnesses` are
+    verifier keys of keepers among them: where there are some, no other keeper's word counts. `retain_days` and
     `retain_lower_levels_days` are how long an S3 vault locks what it is given. `durability` is what a write waits for:
     "node" (this machine's disk) or "vault" (a vault, too). `host` and `port` are where `serve` listens.
     `secure_cookies` is for browsers that come through HTTPS. `uhid_system` names the hospital's number series in FHIR
@@ -31,6 +33,7 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     node: str
     vaults: list[str]
+    witnesses: list[str] = msgspec.field(default_factory=list)
     retain_days: int = limits.RETAIN_DAYS
     retain_lower_levels_days: int = limits.RETAIN_LOWER_LEVELS_DAYS
     durability: Literal["node", "vault"] = "node"
@@ -50,6 +53,9 @@ node = {node}
 # Where sealed copies go, as URIs. file:///path is not safe from this machine's administrator: use a disk of its own.
 # s3://BUCKET/PREFIX?endpoint=https://HOST&region=NAME is a bucket with Object Lock: see docs/how-to/vault-on-s3.md.
 vaults = {vaults}
+
+# Verifier keys of your keepers, as nirantar keeper init shows them. If there are some, no other keeper is believed.
+witnesses = {witnesses}
 
 # How many days an S3 vault locks what it is given, and segments that are merged into higher levels. A lock can never
 # be shortened, by anybody.
@@ -100,6 +106,7 @@ def check(configuration: Configuration) -> None:
     check_node_name(configuration.node)
     check_port(configuration.port)
     Retention(configuration.retain_days, configuration.retain_lower_levels_days).check()
+    witness_keys(configuration)
     if not configuration.vaults and configuration.durability == "vault":
         raise ConfigInvalid('durability = "vault" needs at least one vault.')
     seconds = configuration.snapshot_seconds
@@ -110,6 +117,14 @@ def check(configuration: Configuration) -> None:
         )
     if not configuration.uhid_system:
         raise ConfigInvalid("uhid_system is empty: patient numbers need a system to be told apart.")
+
+
+def witness_keys(configuration: Configuration) -> tuple[CosignatureVerifier, ...]:
+    """The pinned keys of keepers. Raises ConfigInvalid for one that is none."""
+    try:
+        return tuple(CosignatureVerifier.parse(each.strip()) for each in configuration.witnesses)
+    except InvalidInput as reason:
+        raise ConfigInvalid(f"witnesses: {reason} nirantar keeper status DIR shows a keeper's two keys.") from None
 
 
 def check_port(port: int) -> None:

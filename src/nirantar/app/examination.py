@@ -20,7 +20,7 @@ from nirantar.app.custody_watch import authority_in_force, red_of
 from nirantar.app.founding import GENERATION_FILE, NODE_KEY_FILE
 from nirantar.app.node import Papers, read_papers
 from nirantar.app.strays import holds_identity, strays
-from nirantar.app.vaults import open_vault, retention_of
+from nirantar.app.vaults import open_vault, retention_of, secret_file
 from nirantar.continuity import guard
 from nirantar.continuity.custody import custody_notes
 from nirantar.continuity.recovery_state import RecoveryFiles
@@ -86,8 +86,16 @@ def _versions() -> Iterator[Observation]:
 
 def _permissions(papers: Papers) -> Iterator[Observation]:
     private = True
-    for path, allowed in ((papers.directory, 0o700), (papers.directory / NODE_KEY_FILE, 0o600)):
-        mode = stat.S_IMODE(path.stat().st_mode)
+    tokens = [path for uri in papers.configuration.vaults if (path := secret_file(uri)) is not None]
+    for path, allowed in (
+        (papers.directory, 0o700), (papers.directory / NODE_KEY_FILE, 0o600), *((path, 0o600) for path in tokens)
+    ):
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+        except OSError as reason:
+            private = False
+            yield Observation("permissions", "bad", f"{path} cannot be looked at: {reason.strerror}")
+            continue
         if mode & ~allowed:
             private = False
             yield Observation("permissions", "bad", f"{path} is open to others ({mode:o}): chmod {allowed:o} {path}")

@@ -128,15 +128,21 @@ def publish(
 ) -> None:
     """Put what recovery starts from into a vault; nothing happens when it is there. Raises SetupError when the vault
     belongs to another hospital, Conflict when another roster has this serial. Another custody note of this serial is
-    left alone: it stops nobody's work, and the node's watch shows it."""
+    left alone: it stops nobody's work, and the node's watch shows it.
+
+    The custody note first: a keeper that was set up after a rotation knows the older document by it."""
+    data = founded_document.encode()
     try:
-        vault.put_new(HOSPITAL_KEY, founded_document.encode())
+        with suppress(NotFound):
+            if vault.get(HOSPITAL_KEY) != data:
+                raise Conflict(HOSPITAL_KEY)
+        if custody is not None:
+            with suppress(Conflict):
+                vault.put_new(str(CustodyKey(custody.serial)), custody.note)
+        vault.put_new(HOSPITAL_KEY, data)
     except Conflict:
         raise SetupError(f"{vault.location} belongs to another hospital. Choose an empty vault.") from None
     vault.put_new(str(RosterKey(roster.serial)), roster_note)
-    if custody is not None:
-        with suppress(Conflict):
-            vault.put_new(str(CustodyKey(custody.serial)), custody.note)
 
 
 def require_no_hospital(vault: Vault) -> None:

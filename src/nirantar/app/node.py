@@ -14,7 +14,7 @@ from typing import Final
 
 from nirantar import __version__
 from nirantar.app import configuration
-from nirantar.app.configuration import Configuration
+from nirantar.app.configuration import Configuration, witness_keys
 from nirantar.app.custody_watch import CustodyWatch, authority_in_force
 from nirantar.app.founding import (
     CUSTODY_FILE,
@@ -34,12 +34,12 @@ from nirantar.continuity.alarm import Alarms
 from nirantar.continuity.digests import AccessDigests, journalled
 from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
-from nirantar.continuity.sealing import Sealer
+from nirantar.continuity.sealing import Sealer, witnesses_in
 from nirantar.continuity.snapshot_state import SnapshotFiles
 from nirantar.continuity.snapshot_storing import SnapshotStore
 from nirantar.continuity.snapshot_taking import Issuer
 from nirantar.continuity.snapshotting import Snapshotter
-from nirantar.continuity.vault_witness import VaultWitness
+from nirantar.continuity.witnessing import COSIGNED_DIRECTORY, Witnessing
 from nirantar.errors import Damaged, EntryDamaged, InvalidInput, NirantarError, ProofInvalid, SetupError, Unavailable
 from nirantar.fhir import schema
 from nirantar.fold.custody import Custody
@@ -229,6 +229,10 @@ class Node:
         self.sealer = Sealer(
             host, self.reader, self.attachments, origin, self.vaults, self.custody.recipients,
             publish=self.custody.publish, closed=self._why_closed, stop_writing=self._stop_writing,
+            witnessing=Witnessing(
+                host, directory / COSIGNED_DIRECTORY, self.reader, origin, self._stop_writing,
+                pinned=witness_keys(settings),
+            ),
         )
         self._refusal: str | None = None
         why = lost or self._why_read_only()
@@ -260,6 +264,7 @@ class Node:
             disclose=Disclose(
                 host, self.view, self.reader, transact, self.access_log,
                 known_by=KnownBy(self.papers.document.encode(), self.papers.roster_note, self.papers.signer),
+                cosigned=self.sealer.cosigned,
             ),
             attach=Attach(self.attachments, transact, read, self.reader),
             accounts=Accounts(host, self.view, transact, self.access_log),
@@ -420,7 +425,7 @@ class Node:
                 closed = self._why_closed(vault)
                 if closed is not None:
                     return closed
-        witnesses = [VaultWitness(vault, self.papers.signer.verifier) for vault in self.vaults]
+        witnesses = witnesses_in(self.vaults, self.papers.signer.verifier)
         return guard.rolled_back(self.papers.origin, self.reader, witnesses)
 
 

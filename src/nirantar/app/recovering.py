@@ -7,9 +7,10 @@ This is the full replay: every segment is read, decrypted, hashed and compared w
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from pathlib import Path
 
@@ -39,7 +40,8 @@ from nirantar.continuity.identity import RecoveryIdentity
 from nirantar.continuity.log_reading import Gap, LogReading
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
 from nirantar.continuity.vault_reading import read_log
-from nirantar.errors import EntryDamaged, Finding, SetupError
+from nirantar.continuity.witnessing import NOBODY, Witnesses, claims, unvouched
+from nirantar.errors import EntryDamaged, Finding, NotFound, SetupError
 from nirantar.fold.grants import Grant
 from nirantar.fold.roster import Roster
 from nirantar.host.port import Host
@@ -97,10 +99,12 @@ class RecoveryReport:
 
 def recover(  # noqa: PLR0913 - each is an option of the command, or what the instant way leaves to this one
     host: Host, vaults: Sequence[Vault], vault_uris: Sequence[str], identity: RecoveryIdentity, directory: Path,
-    *, node: str | None = None, at: str | None = None, durability: Durability = "node",
+    *, node: str | None = None, at: str | None = None, durability: Durability = "node", witnesses: Witnesses = NOBODY,
     reading: Progress = no_progress, folding: Progress = no_progress, found: Sequence[Finding] = (),
 ) -> RecoveryReport:
-    """Build a node in the empty `directory` and report, with what was `found` before.
+    """Build a node in the empty `directory` and report, with what was `found` before. `witnesses` are further keepers
+    that are only asked how far each log had come, and keys of which one must vouch for it; keepers among `vaults` are
+    asked anyway.
 
     With `at` (an ISO time) the view shows each log as of that time; later entries are kept as evidence, not folded.
     Raises SetupError, IdentityWrong, NotFound or VaultUnavailable before anything is written; damage is reported,
@@ -113,7 +117,7 @@ def recover(  # noqa: PLR0913 - each is an option of the command, or what the in
     began_us, started_us = host.now_us(), host.monotonic_us()
     settings = Configuration(
         node=node or new_name(before), vaults=list(vault_uris), durability=durability,
-        uhid_system=f"urn:nirantar:{document.slug}:uhid",
+        uhid_system=f"urn:nirantar:{document.slug}:uhid", witnesses=[each.vkey for each in witnesses.pinned],
     )
     check(settings)
     signer = new_signer(host, document, before, settings.node)
@@ -125,6 +129,8 @@ def recover(  # noqa: PLR0913 - each is an option of the command, or what the in
         # The new roster's place is the next that is free in every vault.
         serial = free_serial(vaults, ROSTER_PREFIX, before.serial) - 1
         after = Roster(before.slug, serial, tuple(revoked(each, readings, stops) for each in before.grants))
+        with closing(JournalReader(host, directory / JOURNAL_FILE)) as reader:
+            told = ask_witnesses(vaults, witnesses, before, readings, partial(_root, reader))
         settings = msgspec.structs.replace(settings, uhid_system=_number_system(host, directory, before, settings))
         founded = name_node(document, after, identity.authority, settings, signer, published.custody)
         for vault in vaults:
@@ -138,7 +144,9 @@ def recover(  # noqa: PLR0913 - each is an option of the command, or what the in
     read_us = host.monotonic_us()
     resources = _fold(host, directory, folding)
     done_us = host.monotonic_us()
-    findings = [*found, *published.findings, *(finding for each in readings.values() for finding in each.findings)]
+    findings = [
+        *found, *published.findings, *told, *(finding for each in readings.values() for finding in each.findings)
+    ]
     for grant in before.grants:
         findings += sealed_after_closing(grant, readings[grant.origin])
     grants = founded.roster.by_origin()
@@ -218,6 +226,44 @@ def folded_entries(grant: Grant) -> int:
     """How many entries of a log the recovered hospital shows."""
     closed = grant.last_size or 0
     return closed if grant.as_of_size is None else min(closed, grant.as_of_size)
+
+
+def ask_witnesses(
+    vaults: Sequence[Vault], witnesses: Witnesses, before: Roster, readings: Mapping[str, LogReading],
+    root: Callable[[str, int], bytes | None],
+) -> list[Finding]:
+    """What witnesses say against what was read: entries beyond what could be proven, cut off or never sealed, and
+    another log than the one that they cosigned. Of a log that an earlier recovery closed, that was told then. `root`
+    gives the root of what was read of an origin at a size, None where it is not known."""
+    findings: list[Finding] = []
+    for grant in before.grants:
+        proven, verifier = readings[grant.origin].proven_size, readings[grant.origin].verifier
+        claimed = claims((*vaults, *witnesses.vaults), verifier, proven, witnesses.pinned)
+        if grant.last_size is None:
+            findings += unvouched(claimed, grant.origin, witnesses)
+        for where, claim in ((each.where, each.checkpoint) for each in claimed):
+            size = claim.tree_size
+            if size > proven and grant.last_size is None:
+                findings.append(Finding(
+                    f"{grant.origin} entries {proven} to {size - 1}",
+                    f"they were there: {where} has a checkpoint of {size} entries, signed by the node; no vault gives "
+                    "what it proves", "lost",
+                ))
+            elif size <= proven and root(grant.origin, size) not in (None, claim.root_hash):
+                findings.append(Finding(
+                    f"{grant.origin} entries 0 to {size - 1}",
+                    f"{where} has another checkpoint of {size} entries, signed by the node: entries were exchanged",
+                    "altered",
+                ))
+    return findings
+
+
+def _root(reader: JournalReader, origin: str, size: int) -> bytes | None:
+    """The root of what was read; None where a stretch of it is unknown."""
+    try:
+        return reader.root(origin, size)
+    except NotFound:
+        return None
 
 
 def _fill_journal(

@@ -7,8 +7,9 @@ the node exists. Where no snapshot is good, the full replay is what is left.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,7 @@ from nirantar.app.node import VIEW_FILE
 from nirantar.app.recovering import (
     RecoveredLog,
     RecoveryReport,
+    ask_witnesses,
     folded_entries,
     new_name,
     recover,
@@ -36,9 +38,11 @@ from nirantar.app.recovering import (
 )
 from nirantar.app.recovery_report import sealed_after_closing
 from nirantar.continuity.identity import RecoveryIdentity
+from nirantar.continuity.log_reading import LogReading
 from nirantar.continuity.recovery_state import RecoveryFiles, begun
 from nirantar.continuity.replay import Progress, no_progress
 from nirantar.continuity.snapshot_choice import UsableSnapshot, bear_out, candidates
+from nirantar.continuity.witnessing import NOBODY, Witnesses
 from nirantar.errors import Damaged, Finding, NotHereYet, SnapshotDamaged, Unavailable
 from nirantar.fold.roster import Roster
 from nirantar.host.port import Host
@@ -47,6 +51,7 @@ from nirantar.journal.log import JOURNAL_FILE, JournalWriter
 from nirantar.store.port import ViewReader
 from nirantar.store.schema import LAYOUT
 from nirantar.store.sqlite import SqliteView
+from nirantar.tlog.checkpoint import open_checkpoint
 from nirantar.tlog.note import Signer
 from nirantar.vault.keys import ROSTER_PREFIX
 from nirantar.vault.port import Vault
@@ -58,10 +63,10 @@ _PATIENTS_LOOKED_AT: Final = 100
 
 def recover_instantly(
     host: Host, vaults: Sequence[Vault], vault_uris: Sequence[str], identity: RecoveryIdentity, directory: Path,
-    *, node: str | None = None, durability: Durability = "node", reading: Progress = no_progress,
-    folding: Progress = no_progress,
+    *, node: str | None = None, durability: Durability = "node", witnesses: Witnesses = NOBODY,
+    reading: Progress = no_progress, folding: Progress = no_progress,
 ) -> RecoveryReport:
-    """Make a node in the empty `directory` that can be served at once, and report.
+    """Make a node in the empty `directory` that can be served at once, and report. `witnesses` as in `recover`.
 
     Snapshots that are damaged, or that the logs do not bear out, are named in the findings and the next older one is
     taken; without any, this is `recover`. Raises as that does.
@@ -72,6 +77,7 @@ def recover_instantly(
     settings = Configuration(
         node=node or new_name(published.roster), vaults=list(vault_uris), durability=durability,
         uhid_system=f"urn:nirantar:{published.document.slug}:uhid",
+        witnesses=[each.vkey for each in witnesses.pinned],
     )
     check(settings)
     signer = new_signer(host, published.document, published.roster, settings.node)
@@ -82,7 +88,7 @@ def recover_instantly(
         if snapshot is not None:
             settings = msgspec.structs.replace(settings, uhid_system=attempt.number_system or settings.uhid_system)
             read_us = host.monotonic_us()
-            report = attempt.settle(snapshot, settings, signer, findings)
+            report = attempt.settle(snapshot, settings, signer, findings, witnesses)
             report.seconds_reading = (read_us - started_us) / 1e6
             report.seconds_opening = (host.monotonic_us() - started_us) / 1e6
             return report
@@ -90,8 +96,8 @@ def recover_instantly(
         _clear(host, directory)
         raise
     return recover(
-        host, vaults, vault_uris, identity, directory, node=node, durability=durability, reading=reading,
-        folding=folding, found=findings,
+        host, vaults, vault_uris, identity, directory, node=node, durability=durability, witnesses=witnesses,
+        reading=reading, folding=folding, found=findings,
     )
 
 
@@ -155,7 +161,8 @@ class _Attempt:
             raise SnapshotDamaged(manifest.key, "its pages are of another state than it says")
 
     def settle(
-        self, snapshot: UsableSnapshot, settings: Configuration, signer: Signer, findings: list[Finding]
+        self, snapshot: UsableSnapshot, settings: Configuration, signer: Signer, findings: list[Finding],
+        witnesses: Witnesses,
     ) -> RecoveryReport:
         """Close the old logs, publish that, and write the node's directory."""
         host, directory, before = self._host, self._directory, self._before
@@ -172,7 +179,8 @@ class _Attempt:
         for vault in self._vaults:
             publish(vault, document, founded.roster, founded.roster_note, founded.custody)
         write_directory(host, directory, founded)
-        findings = [*self._published.findings, *findings]
+        told = ask_witnesses(self._vaults, witnesses, before, readings, partial(_head, readings))
+        findings = [*self._published.findings, *findings, *told]
         self._files.keep_findings(findings)
         for grant in before.grants:
             findings += readings[grant.origin].findings
@@ -192,6 +200,14 @@ class _Attempt:
             coming=f"{snapshot.manifest.contents.page_count:,} pages of the view and "
                    f"{sum(each.size for each in readings.values()):,} entries of the old logs",
         )
+
+
+def _head(readings: Mapping[str, LogReading], origin: str, size: int) -> bytes | None:
+    """The root that the newest checkpoint of a log gives; of earlier sizes nothing is known until the log is here."""
+    reading = readings[origin]
+    if size != reading.head_size or not reading.head_note:
+        return None
+    return open_checkpoint(reading.head_note, reading.verifier).root_hash
 
 
 def _number_system(state: ViewReader) -> str:

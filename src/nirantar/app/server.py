@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Literal
 
 import uvicorn
@@ -45,15 +46,20 @@ def node_app(node: Node, *, demo: DemoStrip | None = None, extra: tuple[BaseRout
 
 async def serve(
     app: Starlette, host: str, port: int, *, kind: ServerKind = "granian", stop: asyncio.Event,
-    ready: Callable[[], None],
+    ready: Callable[[], None], tls: tuple[Path, Path] | None = None,
 ) -> None:
-    """Serve until `stop` is set. `ready` is called once the port is open. Raises OSError when it is taken, or the
-    server ends by itself."""
+    """Serve until `stop` is set, by TLS with a certificate's file and its key's. `ready` is called once the port is
+    open. Raises OSError when it is taken or a file cannot be read, or the server ends by itself."""
     _require_free(host, port)
+    certificate, key = tls or (None, None)
+    for file in tls or ():
+        file.read_bytes()
     if kind == "uvicorn":
-        await _serve_uvicorn(app, host, port, stop, ready)
+        await _serve_uvicorn(app, host, port, stop, ready, certificate=certificate, key=key)
         return
-    server = GranianServer(app, address=host, port=port, interface=Interfaces.ASGI, log_enabled=False)
+    server = GranianServer(
+        app, address=host, port=port, interface=Interfaces.ASGI, log_enabled=False, ssl_cert=certificate, ssl_key=key
+    )
     serving = asyncio.ensure_future(server.serve())
     await _wait_until_open(host, port, serving)
     ready()
@@ -63,9 +69,12 @@ async def serve(
 
 
 async def _serve_uvicorn(
-    app: Starlette, host: str, port: int, stop: asyncio.Event, ready: Callable[[], None]
+    app: Starlette, host: str, port: int, stop: asyncio.Event, ready: Callable[[], None], *,
+    certificate: Path | None, key: Path | None,
 ) -> None:
-    server = uvicorn.Server(uvicorn.Config(app, host=host, port=port, log_level="error", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(
+        app, host=host, port=port, log_level="error", lifespan="off", ssl_certfile=certificate, ssl_keyfile=key
+    ))
     serving = asyncio.ensure_future(server.serve())
     await _wait_until_open(host, port, serving)
     ready()

@@ -1,4 +1,4 @@
-"""A systemd unit for a node: hardened by what systemd offers, restarted when the node ends itself."""
+"""A systemd unit for a node or a keeper: hardened by what systemd offers, restarted when it ends itself."""
 
 from __future__ import annotations
 
@@ -6,16 +6,25 @@ import sys
 from pathlib import Path
 from typing import Final
 
-_UNIT: Final = """\
+_NODE: Final = """\
 # Install: copy to /etc/systemd/system/nirantar.service, make the user "nirantar" the owner of {directory}
 # (and of every file:// vault, whose paths go into ReadWritePaths), then: systemctl enable --now nirantar
 [Unit]
 Description=Nirantar hospital node in {directory}
+"""
+_KEEPER: Final = """\
+# Install: copy to /etc/systemd/system/nirantar-keeper.service. Make a user "nirantar-keeper" that nobody can log in as
+# and that owns {directory} alone; give the certificate's files below (or --plain-http on a private link), and the
+# address to listen on; then: systemctl enable --now nirantar-keeper
+[Unit]
+Description=Nirantar keeper in {directory}
+"""
+_REST: Final = """\
 After=network-online.target time-sync.target
 Wants=network-online.target
 
 [Service]
-User=nirantar
+User={user}
 ExecStart={command}
 Restart=always
 RestartSec=1
@@ -42,9 +51,20 @@ WantedBy=multi-user.target
 
 def systemd_unit(directory: Path) -> bytes:
     """The unit's text for the node in `directory`, run by this very Python."""
-    words = (sys.executable, "-m", "nirantar.cli", "serve", str(directory))
-    command = " ".join(_quoted(word).replace("$", "$$") for word in words)
-    return _UNIT.format(directory=directory, quoted=_quoted(str(directory)), command=command).encode()
+    return _unit(_NODE, "nirantar", directory, "serve", str(directory))
+
+
+def keeper_unit(directory: Path) -> bytes:
+    """The unit's text for the keeper in `directory`, with the certificate where the operator will put it."""
+    files = ("--tls-cert", "/etc/nirantar-keeper/cert.pem", "--tls-key", "/etc/nirantar-keeper/key.pem")
+    return _unit(_KEEPER, "nirantar-keeper", directory, "keeper", str(directory), "--host", "0.0.0.0", *files)  # noqa: S104  # a keeper is for other machines
+
+
+def _unit(head: str, user: str, directory: Path, *command: str) -> bytes:
+    words = (sys.executable, "-m", "nirantar.cli", *command)
+    line = " ".join(_quoted(word).replace("$", "$$") for word in words)
+    values = {"directory": directory, "quoted": _quoted(str(directory)), "command": line, "user": user}
+    return (head + _REST).format(**values).encode()
 
 
 def _quoted(word: str) -> str:

@@ -20,6 +20,7 @@ from nirantar.app.configuration import Configuration
 from nirantar.errors import ConfigInvalid
 from nirantar.host.port import Host
 from nirantar.vault.directory import DirectoryVault
+from nirantar.vault.keeper import SCHEMES, KeeperAddress, KeeperVault
 from nirantar.vault.port import Vault
 from nirantar.vault.retention import Retention
 from nirantar.vault.s3_address import S3Address, S3Credentials
@@ -28,13 +29,15 @@ if TYPE_CHECKING:
     from nirantar.vault.s3 import S3Vault
 
 S3_CREDENTIALS_FILE: Final = "keys/s3-credentials"
-_KNOWN: Final = "Write file:///absolute/path or s3://BUCKET/PREFIX."
+_KNOWN: Final = (
+    "Write file:///absolute/path, s3://BUCKET/PREFIX or keeper+https://HOST:PORT?token-file=/absolute/path."
+)
 
 
 def open_vault(
     host: Host, uri: str, *, create: bool = False, home: Path | None = None, retention: Retention | None = None
 ) -> Vault:
-    """The vault behind `uri`: `file:///absolute/path` or `s3://bucket/prefix`. `create` makes a directory's.
+    """The vault behind `uri`: a directory's, a bucket's or a keeper's. `create` makes a directory.
 
     `home` is the node's directory, where credentials may lie; without them there they come from the environment.
     Nothing is asked of a server yet. Raises ConfigInvalid.
@@ -44,8 +47,16 @@ def open_vault(
         address = S3Address.parse(uri)
         credentials = None if home is None else s3_credentials(host, home / S3_CREDENTIALS_FILE, address.bucket)
         return _s3_backend()(host, address, credentials=credentials, retention=retention)
+    if scheme in SCHEMES:
+        return KeeperVault(host, KeeperAddress.parse(uri))
     path = _path(uri)
     return DirectoryVault.create(host, path) if create else DirectoryVault(host, path)
+
+
+def begins_by_itself(uri: str) -> bool:
+    """Whether `nirantar init` may begin this vault. A keeper knows its hospital only once it was set up with the
+    authority's key, which init makes: so the node brings the papers when it first reaches it."""
+    return _scheme(uri) not in SCHEMES
 
 
 def open_vaults(host: Host, settings: Configuration, home: Path) -> tuple[Vault, ...]:
@@ -66,8 +77,15 @@ def credentials_note(directory: Path, uris: Sequence[str]) -> str | None:
     return f"Give nirantar serve the S3 credentials, too: in its environment or in {directory / S3_CREDENTIALS_FILE}"
 
 
+def secret_file(uri: str) -> Path | None:
+    """The file with the secret that a vault is spoken to with, where its URI names one. Raises ConfigInvalid."""
+    return KeeperAddress.parse(uri).token_file if _scheme(uri) in SCHEMES else None
+
+
 def require_apart(directory: Path, uri: str) -> None:
     """Raise ConfigInvalid when a vault and a node lie within each other: one attack would take both."""
+    if _scheme(uri) in SCHEMES:
+        KeeperAddress.parse(uri)
     if _scheme(uri) != "file":
         return
     path = _path(uri)
@@ -110,7 +128,7 @@ def _scheme(uri: str) -> str:
         scheme = urlsplit(uri).scheme
     except ValueError:
         scheme = ""
-    if scheme not in ("file", "s3"):
+    if scheme not in ("file", "s3", *SCHEMES):
         raise ConfigInvalid(f"A vault with {scheme or 'no scheme'!r} is none that this version knows. {_KNOWN}")
     return scheme
 

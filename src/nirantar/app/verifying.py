@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 
 from nirantar.app.founding import read_published
 from nirantar.app.node import (
@@ -26,6 +27,8 @@ from nirantar.continuity.identity import Identity
 from nirantar.continuity.log_reading import Gap, LogReading
 from nirantar.continuity.replay import Progress, bring_forward, no_progress
 from nirantar.continuity.vault_reading import read_attachment, read_log
+from nirantar.continuity.vault_witness import covered
+from nirantar.continuity.witnessing import Claim, Witnesses, claims, unvouched
 from nirantar.errors import Damaged, DirectoryInUse, EntryDamaged, Finding
 from nirantar.host.database_files import remove_database
 from nirantar.host.port import Host
@@ -35,8 +38,10 @@ from nirantar.journal.entry import decode
 from nirantar.journal.fsck import check_log
 from nirantar.journal.log import JOURNAL_FILE
 from nirantar.journal.reader import JournalReader
+from nirantar.limits import SEALED_AFTER_COSIGNED_SECONDS_MAX
 from nirantar.store.port import VIEW_KIND
 from nirantar.store.sqlite import SqliteView, view_as_it_is
+from nirantar.tlog.cosignature import CosignatureVerifier
 from nirantar.tlog.note import Verifier
 from nirantar.vault.port import Vault
 
@@ -86,9 +91,11 @@ def verify_node(
 
 
 def verify_vault(
-    host: Host, vaults: Sequence[Vault], identity: Identity, *, progress: Progress = no_progress
+    host: Host, vaults: Sequence[Vault], identity: Identity, *, pinned: Sequence[CosignatureVerifier] = (),
+    progress: Progress = no_progress,
 ) -> VerifyReport:
-    """Verify everything that vaults hold: decrypt, hash, compare with every signature, read every entry.
+    """Verify everything that vaults hold: decrypt, hash, compare with every signature, read every entry; and with what
+    keepers among them cosigned. With `pinned` keys one of them must have cosigned each log that goes on.
 
     Raises IdentityWrong, NotFound and VaultUnavailable; damage goes into the report.
     """
@@ -98,6 +105,13 @@ def verify_vault(
     report.findings += published.findings
     for grant in published.roster.grants:
         reading = LogReading(grant.origin, Verifier.parse(grant.vkey))
+        if grant.last_size is None:
+            # Of a log that a recovery closed, that recovery said what was lost.
+            claimed = claims(vaults, reading.verifier, 0, pinned)
+            report.findings += unvouched(claimed, grant.origin, Witnesses(pinned=pinned))
+            _let_seal(host, vaults, reading.verifier, claimed)
+            for claim in claimed:
+                reading.expect(claim.checkpoint, claim.note)
         for step in read_log(vaults, published.identities, reading):
             if isinstance(step, Gap):
                 continue
@@ -111,6 +125,15 @@ def verify_vault(
     report.ok = not report.findings
     report.seconds = (host.monotonic_us() - started_us) / 1e6
     return report
+
+
+def _let_seal(host: Host, vaults: Sequence[Vault], verifier: Verifier, claimed: Sequence[Claim]) -> None:
+    """A serving node has its log cosigned a moment before it seals: wait for that moment, not for a lost one."""
+    began_us, size = host.monotonic_us(), max((each.checkpoint.tree_size for each in claimed), default=0)
+    while all(covered(vault, verifier) < size for vault in vaults):
+        if host.monotonic_us() - began_us > SEALED_AFTER_COSIGNED_SECONDS_MAX * 1e6:
+            return
+        Event().wait(SEALED_AFTER_COSIGNED_SECONDS_MAX / 20)
 
 
 def _verify_journal(

@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "prove": "One patient's chart with everything that proves it, for an auditor.",
     "verify-proof": "What does a proof file or a recovery report prove?",
     "recover": "Build the hospital again from a vault and the recovery identity.",
+    "keeper": "The put-only server for another machine: it keeps sealed copies and witnesses the logs.",
     "salvage": "What an old disk still holds beyond the vault.",
     "drill": "Attack a scratch hospital in the middle of its work, and measure every promise.",
     "bench": "Measure this machine, each figure beside its reference.",

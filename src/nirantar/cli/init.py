@@ -8,10 +8,11 @@ from typing import Literal
 from nirantar.app.founding import found_hospital, publish, require_empty, require_no_hospital, write_directory
 from nirantar.app.service import systemd_unit
 from nirantar.app.strays import default_identity_path
-from nirantar.app.vaults import credentials_note, open_vault, require_apart
+from nirantar.app.vaults import begins_by_itself, credentials_note, open_vault, require_apart
 from nirantar.cli import terminal
 from nirantar.errors import InvalidInput, SetupError
 from nirantar.host.real import RealHost
+from nirantar.vault.port import Vault
 
 
 def init(
@@ -42,8 +43,8 @@ def init(
     node
         This node's name: lower-case letters, digits, hyphens. It can never be changed.
     vault
-        Where sealed copies go: `file:///absolute/path`, or `s3://BUCKET/PREFIX?endpoint=https://HOST&region=NAME`. May
-        be repeated.
+        Where sealed copies go: `file:///absolute/path`, `s3://BUCKET/PREFIX?endpoint=https://HOST&region=NAME`, or
+        `keeper+https://HOST:PORT?token-file=/path`. May be repeated.
     identity_out
         Where to write the recovery identity; by default `<directory>.recovery-identity` beside the node.
     durability
@@ -66,7 +67,7 @@ def init(
     host.files.make_directory(identity_path.parent)
     vaults = [open_vault(host, uri, create=True) for uri in vault]
     host.files.put_new(identity_path, identity.encode(founded.document.name), mode=0o400)
-    for each in vaults:
+    for each in [each for uri, each in zip(vault, vaults, strict=True) if begins_by_itself(uri)]:
         publish(each, founded.document, founded.roster, founded.roster_note, founded.custody)
     write_directory(host, directory, founded)
     if systemd_unit_out is not None:
@@ -75,6 +76,7 @@ def init(
         terminal.print_json({
             "directory": str(directory), "hospital": founded.document.name, "node": node,
             "origin": founded.signer.name, "identity": str(identity_path),
+            "authority": founded.document.authority,
             "vaults": [{"location": each.location, "warning": each.warning} for each in vaults],
         })
         return
@@ -83,9 +85,7 @@ def init(
         ("recovery identity", f"{identity_path}  → print it, take it away from this machine, delete it here"),
         ("settings", f"{directory}/nirantar.toml"),
     ])
-    for each in vaults:
-        if each.warning:
-            terminal.caution(f"Vault {each.location} is {each.warning}.")
+    _caution(vault, vaults, founded.document.authority)
     if note := credentials_note(directory, vault):
         terminal.note(note)
     terminal.print_facts("Next", [
@@ -95,6 +95,15 @@ def init(
         ("4", f"nirantar custody check FILE --vault {vault[0]}     what was read back from it"),
         ("5", f"nirantar doctor {directory}"),
     ])
+
+
+def _caution(uris: list[str], vaults: list[Vault], authority: str) -> None:
+    """What the vaults do not protect against, and how a keeper among them is set up."""
+    for each in vaults:
+        if each.warning:
+            terminal.caution(f"Vault {each.location} is {each.warning}.")
+    if not all(map(begins_by_itself, uris)):
+        terminal.caution(f"Set the keeper up with: nirantar keeper init DIR --authority {authority}")
 
 
 def _require_places(

@@ -14,8 +14,10 @@ from nirantar.app.vaults import credentials_note, open_vault, require_apart
 from nirantar.cli import terminal
 from nirantar.cli.identity_file import read_identity
 from nirantar.cli.serving import serve_until_told
+from nirantar.continuity.witnessing import Witnesses
 from nirantar.errors import SetupError
 from nirantar.host.real import RealHost
+from nirantar.tlog.cosignature import CosignatureVerifier
 
 
 def recover(
@@ -31,6 +33,8 @@ def recover(
     node: str | None = None,
     at: str | None = None,
     durability: Literal["node", "vault"] = "node",
+    keeper: list[str] | None = None,
+    witness: list[str] | None = None,
     json: bool = False,
 ) -> None:
     """Build a node in the empty DIRECTORY from nothing but a vault and the recovery identity.
@@ -67,6 +71,11 @@ def recover(
         Show the hospital as of this time, e.g. 2026-11-23T07:00:00+05:30. Later entries are kept as evidence only.
     durability
         What a write of the new node waits for: `node` or `vault`. The lost node's setting is not in the vault.
+    keeper
+        Another keeper's URI, asked only how far each log had come. Keepers among the vaults are asked anyway.
+    witness
+        A keeper's verification key; may be repeated. One of them must say how far each log had come, else the recovery
+        is not complete; the new node believes no other.
     json
         Report as one JSON object.
     """
@@ -85,15 +94,19 @@ def recover(
         require_apart(directory.absolute(), uri)
     vaults = [open_vault(machine, uri) for uri in uris]
     with terminal.progress("Reading the vault") as reading, terminal.progress("Folding") as folding:
+        witnesses = Witnesses(
+            [open_vault(machine, uri) for uri in keeper or ()],
+            [CosignatureVerifier.parse(each.strip()) for each in witness or ()],
+        )
         if serve:
             report = recover_instantly(
                 machine, vaults, uris, key, directory.absolute(), node=node, durability=durability, reading=reading,
-                folding=folding,
+                folding=folding, witnesses=witnesses,
             )
         else:
             report = recover_node(
                 machine, vaults, uris, key, directory.absolute(), node=node, at=at, durability=durability,
-                reading=reading, folding=folding,
+                reading=reading, folding=folding, witnesses=witnesses,
             )
     if json:
         terminal.print_json(report)

@@ -10,6 +10,7 @@ from nirantar.cli import terminal
 from nirantar.cli.identity_file import read_either_identity
 from nirantar.errors import InvalidInput
 from nirantar.host.real import RealHost
+from nirantar.tlog.cosignature import CosignatureVerifier
 
 
 def verify(
@@ -18,6 +19,7 @@ def verify(
     *,
     vault: list[str] | None = None,
     identity: Path | None = None,
+    witness: list[str] | None = None,
     heal: bool = False,
     json: bool = False,
 ) -> None:
@@ -35,14 +37,20 @@ def verify(
         A vault's URI instead of a directory; may be repeated.
     identity
         The recovery identity's file, for a vault; or the rehearsal identity's, for what was sealed since it was named.
+    witness
+        With --vault, a keeper's verification key; may be repeated. One of them must say how far each log had come.
+        Keepers among the vaults are asked anyway.
     heal
         Replace a damaged view by the fresh one; the node must not be serving.
     json
         Report as one JSON object: `entries, resources, ok, findings` and more.
     """
     host = RealHost()
+    pinned = [CosignatureVerifier.parse(each.strip()) for each in witness or ()]
     if (directory is None) == (not vault):
         raise InvalidInput("Name a node's directory, or a vault with --vault and --identity.")
+    if pinned and directory is not None:
+        raise InvalidInput("--witness is for a vault: a node asks its keepers by itself when it starts.")
     with terminal.progress("Hashing") as hashing, terminal.progress("Folding") as folding:
         if directory is not None:
             report = verify_node(host, directory.absolute(), heal=heal, hashing=hashing, folding=folding)
@@ -50,7 +58,7 @@ def verify(
             raise InvalidInput("A vault can only be opened with --identity FILE.")
         else:
             vaults = [open_vault(host, uri) for uri in vault]
-            report = verify_vault(host, vaults, read_either_identity(host, identity), progress=hashing)
+            report = verify_vault(host, vaults, read_either_identity(host, identity), pinned=pinned, progress=hashing)
     if json:
         terminal.print_json(report)
     else:

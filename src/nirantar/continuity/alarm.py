@@ -60,6 +60,20 @@ class Alarm(msgspec.Struct, frozen=True):
     more: int
 
 
+def told_by_node(node: str, data: bytes) -> str:
+    """An alarm object as a sentence, for whoever keeps it. One that cannot be read is an alarm no less."""
+    try:
+        alarm = msgspec.json.decode(data, type=Alarm)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return f"{node} brought an alarm that cannot be read."
+    first = "".join(f": {_printable(each.path)[:200]} {_printable(each.what)[:40]}" for each in alarm.touched[:1])
+    others = len(alarm.touched) + alarm.more - 1
+    return (
+        f"Another program changed files of {node}, first seen {_printable(alarm.at)[:40]}{first}"
+        f"{f' and {others} more' if others > 0 else ''}."
+    )
+
+
 def is_operators(touched: Touched) -> bool:
     """Whether this program's own commands do this beside a serving node."""
     return _OPERATORS.fullmatch(f"{touched.path} {touched.what}") is not None

@@ -18,16 +18,18 @@ from nirantar import limits
 from nirantar.continuity import guard
 from nirantar.continuity.merging import Ladder, Merger, learn
 from nirantar.continuity.vault_witness import VaultWitness
-from nirantar.errors import Conflict, Damaged, NirantarError, NotFound, SegmentDamaged, VaultUnavailable
+from nirantar.continuity.witnessing import KeeperWitness, Witnessing
+from nirantar.errors import Conflict, Damaged, Forbidden, NirantarError, NotFound, SegmentDamaged, VaultUnavailable
 from nirantar.host.port import Host
 from nirantar.interactions.doors import VaultStatus
 from nirantar.journal.attachments import Attachments
 from nirantar.journal.entry import attachments_in
 from nirantar.journal.reader import JournalReader
+from nirantar.tlog.checkpoint import Checkpoint
 from nirantar.tlog.note import Verifier
 from nirantar.tlog.tiles import TILE_WIDTH
 from nirantar.vault.keys import HOSPITAL_KEY, LEVELS, AttachmentKey, SegmentKey, TileKey
-from nirantar.vault.port import Vault
+from nirantar.vault.port import Vault, WitnessingVault
 from nirantar.vault.segments import check_sealed, encode_segment
 
 
@@ -56,13 +58,14 @@ class Sealer:
     `publish` puts the hospital's papers into a vault that is met for the first time. `stop_writing` is told why when a
     vault that could not be asked at start turns out to know more of the node's log than the node (invariant 12), or
     when `closed` says that a recovery has taken the node's place. `recipients` is asked for every segment: a rotation
-    changes it while the node runs.
+    changes it while the node runs. `witnessing` has keepers cosign; without it what they say is kept in vaults only.
     """
 
     def __init__(
         self, host: Host, reader: JournalReader, attachments: Attachments, own_origin: str, vaults: Sequence[Vault],
         recipients: Callable[[], Sequence[str]], *, publish: Callable[[Vault], None],
         closed: Callable[[Vault], str | None], stop_writing: Callable[[str], None],
+        witnessing: Witnessing | None = None,
     ) -> None:
         self._host = host
         self._reader = reader
@@ -74,6 +77,7 @@ class Sealer:
         self._publish = publish
         self._closed = closed
         self._stop_writing = stop_writing
+        self._witnessing = witnessing or Witnessing(host, None, reader, own_origin, stop_writing)
         self._followers = [_Follower(vault) for vault in vaults]
         self._waiting: list[tuple[int, Future[None], int]] = []
         self._turn = Lock()
@@ -166,6 +170,9 @@ class Sealer:
             self._seal(follower)
         except (NirantarError, OSError) as failure:
             follower.trouble = str(failure)
+            if isinstance(failure, Conflict) and isinstance(follower.vault, WitnessingVault):
+                # An attempt without an answer may have stored a segment of other bounds: it is asked where it stands.
+                follower.ladders.clear()
             return False
         else:
             follower.trouble = follower.lacks or follower.unmerged
@@ -186,6 +193,8 @@ class Sealer:
             checkpoint, note = signed
             if origin == self._own_origin and checkpoint.tree_size > follower.confirmed(origin):
                 follower.oldest_waiting_us = follower.oldest_waiting_us or self._host.now_us()
+            if isinstance(follower.vault, WitnessingVault):
+                self._cosign(follower, follower.vault, origin, signed)
             if origin in follower.ladders and follower.confirmed(origin) >= checkpoint.tree_size:
                 continue
             self._require_papers(follower)
@@ -197,7 +206,25 @@ class Sealer:
                     break
             if ladder.end >= checkpoint.tree_size:
                 ladder.follows(checkpoint.tree_size, note.decode())
+            self._witnessing.leave(follower.vault, origin, at_once=self._stopping.is_set())
         follower.oldest_waiting_us = None
+
+    def cosigned(self, origin: str, entry_index: int) -> bytes | None:
+        """The newest checkpoint of a log that a keeper among the vaults cosigned and that covers this entry; waits a
+        little for one of an entry that was only just written. None where there is none."""
+        if not any(isinstance(each.vault, WitnessingVault) for each in self._followers):
+            return None
+        return self._witnessing.covering(origin, entry_index, seconds=limits.PROOF_COSIGNATURE_SECONDS_MAX)
+
+    def _cosign(
+        self, follower: _Follower, witness: WitnessingVault, origin: str, signed: tuple[Checkpoint, bytes]
+    ) -> None:
+        try:
+            self._witnessing.bring_up(witness, origin, *signed)
+        except Forbidden:
+            # The witness says that the log is closed: then the roster that closed it says so, too.
+            self._heed_closing(follower)
+            raise
 
     def _meet(self, follower: _Follower) -> None:
         """The first contact: see that it protects what it will be given, leave the papers, and learn whether the vault
@@ -206,7 +233,7 @@ class Sealer:
         follower.vault.require_protection()
         self._publish(follower.vault)
         verifier = Verifier.parse(self._reader.origins()[self._own_origin])
-        why = guard.rolled_back(self._own_origin, self._reader, (VaultWitness(follower.vault, verifier),))
+        why = guard.rolled_back(self._own_origin, self._reader, witnesses_in((follower.vault,), verifier))
         if why is not None:
             self._stop_writing(why)
             raise Conflict(why)
@@ -289,8 +316,11 @@ class Sealer:
         return first, entries, leaves
 
     def _store_tiles(self, follower: _Follower, origin: str, node: str, old_size: int, new_size: int) -> None:
-        """Full tiles only: everything in a vault is immutable. One whose key somebody took before, or whose hashes were
-        lost before a recovery, is lacking: the log goes on without it, since only gaps are bridged by tiles."""
+        """Full tiles only: everything in a vault is immutable. A keeper makes them itself. One whose key somebody took
+        before, or whose hashes were lost before a recovery, is lacking: the log goes on without it, since only gaps are
+        bridged by tiles."""
+        if isinstance(follower.vault, WitnessingVault):
+            return
         level, old, new = 0, old_size // TILE_WIDTH, new_size // TILE_WIDTH
         while new > old:
             for number in range(old, new):
@@ -324,11 +354,20 @@ def _store(vault: Vault, key: SegmentKey, data: bytes, leaves: Sequence[bytes], 
     lies under its key, which somebody put there: another number of entries has a key of its own."""
     try:
         vault.put_new(str(key), data)
-    except Conflict:
+    except Conflict as refusal:
         try:
             return check_sealed(vault.get(str(key)), key=str(key)).leaf_hashes == b"".join(leaves)
+        except NotFound:
+            # A keeper that does not take it now: it holds more, or less, than was thought.
+            raise refusal from None
         except SegmentDamaged:
             if last_try:
                 raise Conflict(f"{vault.location} already holds something that is no segment under {key}") from None
             return False
     return True
+
+
+def witnesses_in(vaults: Sequence[Vault], verifier: Verifier) -> list[guard.Witness]:
+    """Every vault as a witness of the log that `verifier` verifies; a keeper also by what it cosigned."""
+    found: list[guard.Witness] = [VaultWitness(vault, verifier) for vault in vaults]
+    return found + [KeeperWitness(vault, verifier) for vault in vaults if isinstance(vault, WitnessingVault)]

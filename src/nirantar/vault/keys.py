@@ -7,6 +7,7 @@
     <node>/minute/..., hour, day, month             the same entries again, merged: each level from the one before it
     <node>/tile/<L>/<N>                             a full hash tile of the node's log (C2SP tlog-tiles paths)
     <node>/attachment/<SHA-256 of the ciphertext>   a scan or document, encrypted
+    <node>/cosignature/<size, 12 digits>-<key>.note a checkpoint that a keeper cosigned; <key> is the cosigning key's id
     <node>/snapshot/<serial, 8 digits>.manifest     what a snapshot of the node's view consists of, signed
     <node>/map/<SHA-256 of the object>              where a stretch of the view's pages lies
     <node>/pack/<serial, 8 digits>-<32 hex>         encrypted pages of the view
@@ -42,6 +43,7 @@ _SEGMENT: Final = re.compile(
 )
 _TILE: Final = re.compile(rf"{_NODE}/tile/(?P<level>0|[1-9]|[1-5][0-9]|6[0-3])/(?P<number>(?:x[0-9]{{3}}/)*[0-9]{{3}})")
 _ATTACHMENT: Final = re.compile(rf"{_NODE}/attachment/(?P<digest>[0-9a-f]{{64}})")
+_COSIGNATURE: Final = re.compile(rf"{_NODE}/cosignature/(?P<size>[0-9]{{12}})-(?P<key_id>[0-9a-f]{{8}})\.note")
 _MANIFEST: Final = re.compile(rf"{_NODE}/snapshot/(?P<serial>[0-9]{{8}})\.manifest")
 _MAP: Final = re.compile(rf"{_NODE}/map/(?P<digest>[0-9a-f]{{64}})")
 _PACK: Final = re.compile(rf"{_NODE}/pack/(?P<name>[0-9]{{8}}-[0-9a-f]{{32}})")
@@ -95,6 +97,18 @@ class AttachmentKey:
 
     def __str__(self) -> str:
         return f"{self.node}/attachment/{self.digest}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CosignatureKey:
+    """A checkpoint of `node` at `tree_size` entries with the statement of a witness, whose key has the id `key_id`."""
+
+    node: str
+    tree_size: int
+    key_id: str
+
+    def __str__(self) -> str:
+        return f"{cosignatures_from(self.node, self.tree_size)}-{self.key_id}.note"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -174,7 +188,7 @@ class AlarmKey:
 
 
 VaultKey = (
-    SegmentKey | TileKey | AttachmentKey | RosterKey | CustodyKey | RecoveryKey | AlarmKey
+    SegmentKey | TileKey | AttachmentKey | CosignatureKey | RosterKey | CustodyKey | RecoveryKey | AlarmKey
     | ManifestKey | MapKey | PackKey
 )
 
@@ -199,6 +213,11 @@ def segments_from(node: str, first: int, *, level: str = "live") -> str:
     return f"{segments_prefix(node, level=level)}{first:012d}"
 
 
+def cosignatures_from(node: str, tree_size: int) -> str:
+    """What to give `Vault.list` as `after` for cosigned checkpoints of `node` at `tree_size` entries or more."""
+    return f"{node}/cosignature/{tree_size:012d}"
+
+
 def parse(key: str) -> VaultKey | None:
     """The reverse of `str` on a key's dataclass; None for `hospital.json` and for whatever has no place here."""
     if found := _SEGMENT.fullmatch(key):
@@ -209,6 +228,8 @@ def parse(key: str) -> VaultKey | None:
         return tile if str(tile) == key else None
     if found := _ATTACHMENT.fullmatch(key):
         return AttachmentKey(found["node"], found["digest"])
+    if found := _COSIGNATURE.fullmatch(key):
+        return CosignatureKey(found["node"], int(found["size"]), found["key_id"])
     if found := _MANIFEST.fullmatch(key):
         return ManifestKey(found["node"], int(found["serial"]))
     if found := _MAP.fullmatch(key):

@@ -5,8 +5,8 @@ Keys are relative POSIX paths of `[a-z0-9._-]` parts. Nothing here can overwrite
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
+from collections.abc import Iterator, Sequence
+from typing import Protocol, runtime_checkable
 
 
 class Vault(Protocol):
@@ -37,3 +37,21 @@ class Vault(Protocol):
 
     def list(self, prefix: str, *, after: str = "") -> Iterator[str]:
         """Keys that begin with `prefix` and sort after `after`, in order."""
+
+
+@runtime_checkable
+class WitnessingVault(Vault, Protocol):
+    """A vault that is a witness, too (C2SP tlog-witness): it takes only what a checkpoint covers that it cosigned, and
+    makes the hash tiles itself."""
+
+    def cosigned(self, origin: str) -> bytes | None:
+        """The newest checkpoint of a log that it cosigned, as a note with its cosignatures; None where there is none.
+        Nothing of it is verified. Raises VaultUnavailable."""
+
+    def cosign(self, note: bytes, old_size: int, proof: Sequence[bytes]) -> bytes:
+        """Have the checkpoint in `note` cosigned: the note with the cosignatures added.
+
+        `old_size` is what it cosigned last (0: nothing), `proof` the consistency proof from there. Raises
+        WitnessConflict when it last cosigned another size, ProofInvalid when the proof does not lead there or the
+        log's signature is bad, NotFound for a log that it does not know, Forbidden for one that is closed,
+        VaultUnavailable."""

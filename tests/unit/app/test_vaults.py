@@ -28,7 +28,7 @@ def write(file: Path, text: str, mode: int = 0o600) -> None:
 @pytest.mark.parametrize("uri", ["", "ftp://x/y", "topsecret", "keeper://x", "s3:/bucket", "file:relative", "http://[x"])
 def test_what_is_no_vault_is_refused(uri: str) -> None:
     """The sentence says what to write; a scheme that is none is not repeated as a whole."""
-    with pytest.raises(ConfigInvalid, match=r"Write (file:///absolute/path or )?s3://"):
+    with pytest.raises(ConfigInvalid, match=r"Write (file:///absolute/path, )?s3://"):
         open_vault(RealHost(), uri)
 
 
