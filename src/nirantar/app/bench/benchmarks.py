@@ -8,6 +8,7 @@ from typing import Final
 from nirantar.app.bench import (
     checkpoint,
     importing,
+    instant_recovery,
     memory,
     reading,
     rebuild,
@@ -32,5 +33,6 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     verify.NAME: verify.verify,
     checkpoint.NAME: checkpoint.checkpoint,
     snapshots.NAME: snapshots.snapshots,
+    instant_recovery.NAME: instant_recovery.instant_recovery,
     memory.NAME: memory.memory,
 }
