@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from nirantar.app.examination import examine
 from nirantar.app.node import Node
 from nirantar.app.recovering import RecoveryReport, recover
 from nirantar.app.recovering_instantly import recover_instantly
@@ -138,11 +139,14 @@ def test_it_goes_on_after_restarts_without_the_identity(tmp_path: Path) -> None:
         with pytest.raises(NotHereYet, match="not here yet"):
             node.doors.prove.version(CALLER, "Patient", "p7")
         assert node.doors.prove.version(CALLER, "Patient", "p1000").entry_index == 0
+    (told,) = [each for each in examine(site.host, new) if each.what == "recovery"]
+    assert "--resume" in told.sentence
     with running(site, new, identity=True) as node:
         assert families(node, range(335)) == [f"Family {number}" for number in range(335)]
         wait_until_over(node)
         assert node.doors.prove.version(CALLER, "Patient", "p7").entry_index > 300
     assert verify_node(site.host, new).ok
+    assert not [each for each in examine(site.host, new) if each.what == "recovery"]
 
 
 def test_a_clock_never_goes_back(tmp_path: Path) -> None:
@@ -200,6 +204,64 @@ def test_without_a_good_snapshot_the_log_alone_is_enough(tmp_path: Path) -> None
     report = recovered(site, new)
     assert report.snapshot is None
     assert {finding.kind for finding in report.findings} == {"snapshot"}
+    with running(site, new, identity=False) as node:
+        assert node.status().recovery is None
+        assert families(node, range(335)) == [f"Family {number}" for number in range(335)]
+    assert verify_node(site.host, new).ok
+
+
+def test_a_poisoned_snapshot_is_found_out_and_folded_anew(tmp_path: Path) -> None:
+    """Somebody changed a row of the view between two snapshots: digest and log fit, the page does not.
+    When all is here the node finds out and only reads; started again it has folded its view from the journal."""
+    site, new = without_a_clock(found_site(tmp_path)), tmp_path / "new"
+    with running(site, site.directory, identity=False) as node:
+        register(node, *range(50))
+        snapshotter_of(node).step()
+    view = site.host.database(site.directory / "view.db")
+    view.execute(
+        "UPDATE version SET resource = CAST(replace(CAST(resource AS TEXT), 'Family 7\"', 'Poisoned\"') AS BLOB)"
+    )
+    view.close()
+    with running(site, site.directory, identity=False) as node:
+        register(node, 50)
+        snapshotter_of(node).step()
+        register(node, 51)
+    assert recovered(site, new).snapshot is not None
+    with running(site, new, identity=True) as node:
+        assert families(node, range(7, 8)) == ["Poisoned"]
+        stop = time.monotonic() + SECONDS_MAX
+        while node.status().read_only is None:
+            assert time.monotonic() < stop, node.status().recovery
+            time.sleep(0.02)
+        assert "Start it again" in str(node.status().read_only)
+    with running(site, new, identity=False) as node:
+        assert node.status().recovery is None
+        assert families(node, range(52)) == [f"Family {number}" for number in range(52)]
+    assert verify_node(site.host, new).ok
+
+
+def test_a_frame_that_is_damaged_while_serving_is_told_and_made_good(tmp_path: Path) -> None:
+    """Packs are damaged after the node was opened: what was on its way is NotHereYet or absent, what is here stays in
+    use, and once the logs are whole the next start folds the view from them."""
+    site, new = lost_hospital(tmp_path), tmp_path / "new"
+    recovered(site, new)
+    node = Node(site.host, new, identity=site.identity)
+    for key in objects(site, PackKey):
+        size = (Path(site.vault_uri.removeprefix("file://")) / key).stat().st_size
+        for place in range(0, size, 64):
+            flip(site, key, place)
+    with pytest.raises(NotHereYet, match="not here yet"):
+        families(node, range(335))
+    try:
+        node.start()
+        register(node, 320)
+        stop = time.monotonic() + SECONDS_MAX
+        while (status := node.status().recovery) is not None and "started again" not in str(status.trouble):
+            assert time.monotonic() < stop, status
+            time.sleep(0.02)
+        assert status is not None
+    finally:
+        node.close()
     with running(site, new, identity=False) as node:
         assert node.status().recovery is None
         assert families(node, range(335)) == [f"Family {number}" for number in range(335)]

@@ -24,6 +24,7 @@ from nirantar.app.strays import holds_identity, strays
 from nirantar.app.vaults import open_vault, retention_of, secret_file
 from nirantar.continuity import guard
 from nirantar.continuity.custody import custody_notes
+from nirantar.continuity.recovery_state import RecoveryFiles
 from nirantar.continuity.vault_witness import VaultWitness
 from nirantar.errors import Damaged, NirantarError
 from nirantar.fold.custody import Custody, follow
@@ -60,9 +61,20 @@ def examine(host: Host, directory: Path) -> list[Observation]:
     except Damaged as damage:
         # Clock, place and vault are judged by the journal.
         return [*found, Observation("journal", "bad", str(damage))]
-    found += _rehearsal(host, papers)
-    found += [*_clock(host, newest_us), *_place(host, papers, sizes), *_vaults(host, papers, sizes)]
+    found += [*_rehearsal(host, papers), *_recovery(host, directory), *_clock(host, newest_us)]
+    found += [*_place(host, papers, sizes), *_vaults(host, papers, sizes)]
     return found
+
+
+def _recovery(host: Host, directory: Path) -> Iterator[Observation]:
+    """A recovery that has not brought everything yet: until then no snapshots are taken."""
+    state = RecoveryFiles(host, directory).read()
+    if state is None:
+        return
+    left = sorted(set(state.tails) - set(state.complete))
+    yield Observation("recovery", "caution", "The recovery of this node is still under way: " + (
+        f"the entries of {', '.join(left)} are not all here; nirantar recover --resume brings the rest" if left
+        else "the rest of its view comes while it serves"))
 
 
 def _versions() -> Iterator[Observation]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from threading import Lock
 from typing import Final
@@ -135,7 +136,11 @@ class RecoveryUnderWay:
             have = positions[log.origin].entries if log.origin in positions else 0
             if have < log.end:
                 tails[log.origin] = self._files.tail(log.origin, self._state.tails[log.origin])
-        bring_forward_in_recovery(reader, view, own, tails, progress)
+        if not tails:
+            bring_forward_in_recovery(reader, view, own, tails, progress)
+            return
+        with closing(view.ahead(limits.RECOVERY_AHEAD_THREADS)) as ahead:
+            bring_forward_in_recovery(reader, view, own, tails, progress, ahead)
 
     def start(
         self, view: SqliteView, journal: JournalWriter, reader: JournalReader, attachments: Attachments, *,

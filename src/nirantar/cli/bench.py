@@ -37,8 +37,9 @@ def bench(
     ----------
     only
         Run this one alone, in its full size: registrations, vault-latency, s3-latency, import, rebuild, read, verify,
-        checkpoint, vault-verify, vault-restore, vault-space (minutes each: a gigabyte), snapshot (which then takes a
-        quarter of an hour: a view of 3 GB) or memory (minutes: a million resources). May be repeated.
+        checkpoint, vault-verify, vault-restore, vault-space (minutes each: a gigabyte), instant-recovery (which then
+        takes an hour: 100,000 patients, twice), snapshot (a quarter of an hour: a view of 3 GB) or memory (minutes: a
+        million resources). May be repeated.
     data
         A directory of FHIR transaction Bundles for import and rebuild; ../shared/data/synthea if it is there, else
         made-up charts.

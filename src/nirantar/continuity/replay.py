@@ -6,15 +6,19 @@ depend on it (invariant 5).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from heapq import merge
-from typing import Final
+from typing import Final, TypeVar
 
+from nirantar import limits
 from nirantar.errors import Damaged, EntryDamaged
 from nirantar.journal.entry import Entry, Hlc, decode
 from nirantar.journal.reader import JournalReader
-from nirantar.store.port import View
+from nirantar.store.port import Ahead, View
+from nirantar.store.projector import NO_OUTLINES, Outlines
 from nirantar.tlog.merkle import leaf_hash
 
 BATCH_ENTRIES: Final = 256
@@ -25,6 +29,7 @@ MISSING: Final = "its bytes are missing; only its leaf hash is known"
 Progress = Callable[[int, int], None]
 """Called with (entries done, entries in all)."""
 
+T = TypeVar("T")
 Place = tuple[int, int, str]
 Step = tuple[Place, str, int, bytes, Entry | str]
 """(place in the order, origin, entry index, leaf hash, the entry or why it is not folded)."""
@@ -61,12 +66,12 @@ def follows(reader: JournalReader, view: View) -> bool:
 
 def bring_forward_in_recovery(
     reader: JournalReader, view: View, own_origin: str, tails: Mapping[str, Sequence[KeptEntry]],
-    progress: Progress = no_progress,
+    progress: Progress = no_progress, ahead: Ahead | None = None,
 ) -> int:
     """The same while a recovery still brings the old logs here: the view came from a snapshot, so it is ahead of them,
     and what followed the snapshot is in `tails`, (index, bytes, leaf hash) of entries by origin.
 
-    The view is never emptied. Raises Damaged where it does not meet the tails.
+    The view is never emptied. `ahead` reads what the fold will touch. Raises Damaged where it does not meet the tails.
     """
     with view.reader() as state:
         positions = state.positions()
@@ -81,19 +86,23 @@ def bring_forward_in_recovery(
     start = positions[own_origin].entries if own_origin in positions else 0
     size = reader.size(own_origin)
     streams.append(_entries(reader, own_origin, start, size))
-    return _fold(view, streams, total + size - start, progress)
+    return _fold(view, streams, total + size - start, progress, ahead)
 
 
-def _fold(view: View, streams: Sequence[Iterator[Step]], total: int, progress: Progress) -> int:
+def _fold(
+    view: View, streams: Sequence[Iterator[Step]], total: int, progress: Progress, ahead: Ahead | None = None
+) -> int:
     done = 0
-    for batch in _batches(merge(*streams, key=lambda step: step[0])):
+    steps = merge(*streams, key=lambda step: step[0])
+    outlined = ((step, NO_OUTLINES) for step in steps) if ahead is None else _read_ahead(steps, ahead)
+    for batch in _batches(outlined, BATCH_ENTRIES):
         view.begin()
         try:
-            for _, origin, entry_index, leaf, entry in batch:
+            for (_, origin, entry_index, leaf, entry), outlines in batch:
                 if isinstance(entry, str):
                     view.skip(origin, entry_index, leaf, entry)
                 else:
-                    view.project(entry_index, leaf, entry)
+                    view.project(entry_index, leaf, entry, outlines)
             view.commit()
         except BaseException:
             view.roll_back()
@@ -151,11 +160,28 @@ def _read(data: bytes, origin: str, entry_index: int) -> Entry | str:
         return UNREADABLE
 
 
-def _batches(steps: Iterator[Step]) -> Iterator[list[Step]]:
-    batch: list[Step] = []
+def _read_ahead(steps: Iterator[Step], ahead: Ahead) -> Iterator[tuple[Step, Outlines]]:
+    """The steps in order with the outlines of their resources, so many batches behind what is being read."""
+    reading: deque[tuple[list[Step], Future[list[Outlines]]]] = deque()
+    for batch in _batches(steps, limits.RECOVERY_AHEAD_ENTRIES):
+        reading.append((batch, ahead.begin([step[4] for step in batch if isinstance(step[4], Entry)])))
+        if len(reading) > limits.RECOVERY_AHEAD_BATCHES:
+            yield from _was_read(*reading.popleft())
+    while reading:
+        yield from _was_read(*reading.popleft())
+
+
+def _was_read(batch: list[Step], reading: Future[list[Outlines]]) -> Iterator[tuple[Step, Outlines]]:
+    outlines = iter(reading.result())
+    for step in batch:
+        yield step, next(outlines) if isinstance(step[4], Entry) else NO_OUTLINES
+
+
+def _batches(steps: Iterator[T], most: int) -> Iterator[list[T]]:
+    batch: list[T] = []
     for step in steps:
         batch.append(step)
-        if len(batch) == BATCH_ENTRIES:
+        if len(batch) == most:
             yield batch
             batch = []
     if batch:

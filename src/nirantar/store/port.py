@@ -6,7 +6,8 @@ The writing side belongs to the single writer; readers have their own snapshot a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -16,6 +17,7 @@ from nirantar.fhir.search_query import SearchQuery
 from nirantar.fold.grants import Grant
 from nirantar.journal.entry import Entry
 from nirantar.store.digest import DigestProof
+from nirantar.store.projector import Outlines
 
 VIEW_KIND: Final = "view"
 """The kind of a Finding that speaks of the view: folding it anew heals it."""
@@ -143,6 +145,14 @@ class FrozenView(Protocol):
 
     def close(self, *, kept: bool) -> None:
         """Let go. Without `kept`, what changed counts as changed for the next one, too."""
+
+
+class Ahead(Protocol):
+    """Reads ahead of a fold what it will touch; see store.sqlite_ahead."""
+
+    def begin(self, entries: Sequence[Entry]) -> Future[list[Outlines]]:
+        """Look up for these entries, in a thread; their resources' outlines to come. What cannot be fetched now is
+        left to the fold."""
 
 
 class FreezableView(Protocol):

@@ -27,6 +27,7 @@ from nirantar.store.disk_errors import translated
 from nirantar.store.port import StoredVersion
 from nirantar.store.projector import NO_OUTLINES, Outlines
 from nirantar.store.schema import LAYOUT, empty, set_up
+from nirantar.store.sqlite_ahead import AheadOfFold
 from nirantar.store.sqlite_digest import settle, stale_subjects
 from nirantar.store.sqlite_freezing import FrozenSqliteView
 from nirantar.store.sqlite_reading import SqliteReader
@@ -187,6 +188,12 @@ class SqliteView:
             if self._shown is None:
                 self._shown = SqliteReader(self._open_reader())
             return self._shown.read(type, id)
+
+    def ahead(self, threads: int) -> AheadOfFold:
+        """What reads ahead of a fold; on a host that allows one connection there is none (AssertionError)."""
+        if not self._readers:
+            raise AssertionError("reading ahead needs connections of its own")
+        return AheadOfFold(self._open_reader, threads)
 
     def use_grants(self, grants: Mapping[str, Grant]) -> None:
         """See the port."""

@@ -166,6 +166,11 @@ class LookUp:
         """The table that holds such a row."""
         return _REMOVE[type(row)].split()[2]
 
+    @staticmethod
+    def statement_for(row: IndexRow) -> str:
+        """What finds such a row by all its columns."""
+        return _REMOVE[type(row)].replace("DELETE", "SELECT 1", 1)
+
     def holds(self, type_key: int, resource_key: int, row: IndexRow) -> bool:
         """Whether the row is there for this resource."""
         find = "SELECT param_key FROM search_param WHERE type_key = ? AND name = ?"
@@ -184,8 +189,7 @@ class LookUp:
             columns = (span_of(row.low_us, row.high_us), row.low_us, row.high_us)
         else:
             columns = (row[1],)
-        found = _REMOVE[type(row)].replace("DELETE", "SELECT 1", 1)
-        return first_row(self._cursor, found, (param[0], *columns, resource_key)) is not None
+        return first_row(self._cursor, self.statement_for(row), (param[0], *columns, resource_key)) is not None
 
 
 def outlined(resource: bytes | None) -> Outline | None:

@@ -8,6 +8,7 @@ from typing import Final
 from nirantar.app.bench import (
     checkpoint,
     importing,
+    instant_recovery,
     memory,
     reading,
     rebuild,
@@ -38,5 +39,6 @@ BENCHMARKS: Final[dict[str, Benchmark]] = {
     vault_restore.NAME: vault_restore.vault_restore,
     vault_space.NAME: vault_space.vault_space,
     snapshots.NAME: snapshots.snapshots,
+    instant_recovery.NAME: instant_recovery.instant_recovery,
     memory.NAME: memory.memory,
 }
