@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from commands import nirantar
+from commands import nirantar, read_sheet_back
 
 from nirantar.app.bench.object_store import ObjectStore, object_store
 from nirantar.cli.identity_file import read_identity
@@ -41,6 +41,7 @@ def test_a_hospital_comes_back_from_its_bucket_alone(store: ObjectStore, tmp_pat
     assert made["vaults"] == [{"location": vault, "warning": "not safe from this machine's administrator"}]
     token = nirantar("token", node, "--role", "integration", "--name", "test").out.split()[-1]
     identity = node.with_name("node.recovery-identity")
+    read_sheet_back(identity, vault)
     site = Site(node, tmp_path / "none", token, read_identity(RealHost(), identity), RealHost())
     written = {}
     with serving(site) as serving_node:

@@ -20,7 +20,7 @@ EXPECTED = {
 }
 NEED_MORE_ARGUMENTS = {
     errors.ResourceInvalid, errors.FieldsInvalid, errors.EntryDamaged, errors.SegmentDamaged, errors.SnapshotDamaged,
-    HttpRefusal,
+    errors.WitnessConflict, HttpRefusal,
 }
 
 
