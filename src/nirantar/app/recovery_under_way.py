@@ -19,6 +19,7 @@ from nirantar.app.recovery_report import (
     sealed_after_closing,
     write_report,
 )
+from nirantar.app.view_check import shows_the_journal
 from nirantar.continuity.custody import earlier_identities
 from nirantar.continuity.filling import Between, LogFill, OldLog, PageFill
 from nirantar.continuity.first_needed import charts_first
@@ -61,6 +62,7 @@ class RecoveryUnderWay:
         self._state = state
         self._vaults = vaults
         grants = {grant.node: grant for grant in roster.grants}
+        self._grants = roster.by_origin()
         verifier = Verifier.parse(grants[state.node].vkey)
         self._manifest = state.open_manifest(verifier, roster.slug)
         self._logs = [OldLog(grant.origin, grant.vkey, state.tails[grant.origin].end)
@@ -178,14 +180,16 @@ class RecoveryUnderWay:
     def _end(
         self, view: SqliteView, reader: JournalReader, between: Between, stop_writing: Callable[[str], None]
     ) -> bool:
-        """Compare the view with the whole journal; whether the recovery is over."""
+        """Compare the view with the whole journal, row by row; whether the recovery is over."""
         if not self.file.complete:
             self._rebuild(
                 "No vault has some parts of the snapshot as they were stored. The journal is whole: when the node is "
                 "started again it folds its view from that."
             )
             return False
-        if not between(lambda: _follow(reader, view)).result() or not _digest_is_right(view):
+        if not between(lambda: _follow(reader, view)).result() or not shows_the_journal(
+            view, reader, self._grants
+        ):
             self._rebuild(_POISONED)
             stop_writing(_POISONED)
             return False
@@ -251,13 +255,6 @@ def _follow(reader: JournalReader, view: SqliteView) -> bool:
         return False
     bring_forward(reader, view)
     return True
-
-
-def _digest_is_right(view: SqliteView) -> bool:
-    """Whether the rows that came with the snapshot, hashed afresh, give the digest that the lost node signed, carried
-    on by what was folded since."""
-    with view.reader() as state:
-        return state.computed_view_digest() == state.view_digest()
 
 
 def require_recovery_over(host: Host, directory: Path) -> None:

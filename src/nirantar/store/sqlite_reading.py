@@ -173,6 +173,14 @@ class SqliteReader:
         )
         return dict(rows)
 
+    def versions_before(self, origin: str, entries: int) -> int:
+        """How many versions are here that the first `entries` entries of a log made."""
+        sql = (
+            "SELECT count(*) FROM version WHERE entry_index < ?"
+            " AND origin_key = (SELECT origin_key FROM origin WHERE name = ?)"
+        )
+        return int(self._rows(sql, (entries, origin))[0][0])
+
     def highest_number(self, series: str, first: int, last: int) -> int | None:
         """See the port."""
         rows = self._rows(
