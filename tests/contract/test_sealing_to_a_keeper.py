@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from keeper_at_hand import NODE, KeptSite, found_kept_site, keeping
+from nirantar import limits
 from nirantar.app.node import Node
 from nirantar.app.recovering import recover
 from nirantar.app.vaults import open_vault
-from nirantar.limits import LEVEL_SEGMENTS_MAX
 from nirantar.vault.keeper import KeeperVault
 from node_at_hand import opened, write
 
@@ -33,14 +34,14 @@ def test_merged_segments_are_taken_beside_the_live_ones(site: KeptSite, tmp_path
     merged one and the rest, and is complete."""
     with keeping(site.keeper, site.port) as running:
         with opened(site) as node:
-            for number in range(LEVEL_SEGMENTS_MAX["live"] + 5):
+            for number in range(limits.LEVEL_SEGMENTS_MAX["live"] + 5):
                 write(node, number)
                 sealed(node)
         assert len(list((site.vault / NODE / "minute").iterdir())) == 1
         assert running.status()["alarms"] == []
         uri = site.uri_for("recovery", "rescue")
         report = recover(site.host, [open_vault(site.host, uri)], [uri], site.identity, tmp_path / "new")
-        assert (report.ok, report.resources["Patient"]) == (True, LEVEL_SEGMENTS_MAX["live"] + 5)
+        assert (report.ok, report.resources["Patient"]) == (True, limits.LEVEL_SEGMENTS_MAX["live"] + 5)
         running.stop()
 
 
@@ -74,18 +75,29 @@ def test_a_put_whose_answer_was_lost_does_not_stop_sealing(site: KeptSite, monke
         running.stop()
 
 
+def sealed_once_asked_again(node: Node) -> None:
+    """Seal after the keeper was away: it is not asked again for KEEPER_AWAY_SECONDS, and then all is well."""
+    until = time.monotonic() + limits.KEEPER_AWAY_SECONDS + 5
+    node.sealer.step()
+    while "a moment ago" in str(node.status().vaults[0].trouble):
+        assert time.monotonic() < until, "the keeper is back and is not asked"
+        time.sleep(0.1)
+        node.sealer.step()
+    sealed(node)
+
+
 def test_a_node_waits_for_a_keeper_that_is_restarted(site: KeptSite) -> None:
     """Between two lives of the keeper the node goes on; the open connection of the first life is no trouble."""
     with opened(site) as node:
         for number in range(3):
             with keeping(site.keeper, site.port) as running:
                 write(node, number)
-                sealed(node)
+                sealed_once_asked_again(node)
                 running.stop()
             write(node, 100 + number)
             node.sealer.step()
             assert "cannot be reached" in str(node.status().vaults[0].trouble)
         with keeping(site.keeper, site.port) as running:
-            sealed(node)
+            sealed_once_asked_again(node)
             assert running.status()["ok"]
             running.stop()
