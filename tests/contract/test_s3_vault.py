@@ -250,6 +250,8 @@ def test_the_documented_node_policy_is_enough_and_not_too_much(store: ObjectStor
 def test_the_documented_bucket_policy_takes_away_what_a_login_has_too_much(store: ObjectStore) -> None:
     """The test server's plain "write" could delete; with the policy on the bucket it passes."""
     store.make_bucket("shielded", denied=())
+    with pytest.raises(SetupError, match="s3:DeleteObject"):
+        vault_at(store, "shielded", "live").require_protection()
     policy = documented("bucket-policy", "shielded", "node")
     store.client().put_bucket_policy(Bucket="shielded", Policy=json.dumps(policy))
     vault_at(store, "shielded", "live").require_protection()

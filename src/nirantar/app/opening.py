@@ -6,16 +6,12 @@ log only joins them, in order, as if it had opened them itself. The processes ar
 read; whatever goes wrong with one, or with a segment, is done again here, so findings are the same with and without
 them. What they hold ahead of the reader is bounded (OPENED_AHEAD_BYTES_MAX each).
 
-    python -m nirantar.app.opening      the process: frames of 4 bytes of length and a kind, on its standard input
-
-The recovery identity reaches it by that line alone, never by arguments, environment or disk.
+The recovery identity reaches a process by its line alone (helper_process.py), never by arguments, environment or disk.
 """
 
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -30,6 +26,7 @@ import msgspec
 
 from nirantar import limits
 from nirantar.app.garbage import look_for_cycles_seldom
+from nirantar.app.helper_process import HelperProcess, line_of_helper, receive, send
 from nirantar.app.vaults import open_vault
 from nirantar.continuity.segment_opening import Fetched, Opener, Part, SegmentOpener
 from nirantar.errors import NirantarError
@@ -41,7 +38,6 @@ from nirantar.vault.keys import SegmentKey
 from nirantar.vault.port import Vault
 from nirantar.vault.segments import SegmentHeader
 
-_LENGTH_BYTES: Final = 4
 _HEAD, _PART, _WHOLE, _FAILED = b"h", b"p", b"w", b"f"
 _LAST: Final = (_WHOLE, _FAILED)
 
@@ -280,40 +276,27 @@ class _Worker:
 
     def __init__(self, task: _Task, tickets: SimpleQueue[_Ticket | None]) -> None:
         self._tickets = tickets
-        self._line, theirs = socket.socketpair()
-        self._line.settimeout(limits.OPENED_ELSEWHERE_SECONDS_MAX)
-        with theirs:
-            try:
-                # Its standard error could quote what it reads, so nobody hears it.
-                self._process = subprocess.Popen(
-                    [sys.executable, "-P", "-m", "nirantar.app.opening"], stdin=theirs.fileno(),
-                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-                )
-            except OSError:
-                self._line.close()
-                raise
+        self._process = HelperProcess("nirantar.app.opening", limits.OPENED_ELSEWHERE_SECONDS_MAX)
         self._thread = Thread(target=self._serve, args=(task,), name="opening", daemon=True)
         self._thread.start()
 
     def end(self) -> None:
         """End the process and its thread."""
-        self._process.kill()
-        self._process.wait()
+        self._process.end()
         self._thread.join()
-        self._line.close()
 
     def _serve(self, task: _Task) -> None:
-        alive = True
+        line, alive = self._process.line, True
         with suppress(OSError):
-            self._line.sendall(_framed(_PART, _encode(task)))
+            send(line, _PART, _encode(task))
         while (ticket := self._tickets.get()) is not None:
             if ticket.dropped:
                 continue
             kind = b""
             with suppress(OSError):
                 if alive:
-                    self._line.sendall(_framed(_PART, _encode(ticket.question)))
-                    while kind not in _LAST and (frame := _received(self._line)) is not None:
+                    send(line, _PART, _encode(ticket.question))
+                    while kind not in _LAST and (frame := receive(line)) is not None:
                         kind = frame[0]
                         ticket.put(*frame)
             if kind not in _LAST:
@@ -321,39 +304,16 @@ class _Worker:
                 ticket.put(_FAILED, b"")
 
 
-def _framed(kind: bytes, data: bytes) -> bytes:
-    return len(data).to_bytes(_LENGTH_BYTES, "big") + kind + data
-
-
-def _received(line: socket.socket) -> tuple[bytes, bytes] | None:
-    """The next frame's kind and content; None at the line's end. Raises OSError, also when it takes too long."""
-    head = _exactly(line, _LENGTH_BYTES + 1)
-    if len(head) != _LENGTH_BYTES + 1:
-        return None
-    size = int.from_bytes(head[:_LENGTH_BYTES], "big")
-    data = _exactly(line, size)
-    return (head[_LENGTH_BYTES:], data) if len(data) == size else None
-
-
-def _exactly(line: socket.socket, size: int) -> bytes:
-    """So many bytes, or fewer at the end."""
-    buffer = bytearray(size)
-    view, got = memoryview(buffer), 0
-    while got < size and (count := line.recv_into(view[got:])):
-        got += count
-    return bytes(view[:got])
-
-
 def serve(line: socket.socket) -> None:
     """What the process does until its line ends."""
     look_for_cycles_seldom()
-    first = _received(line)
+    first = receive(line)
     if first is None:
         return
     task = _tasks.decode(first[1])
     vaults = [open_vault(RealHost(), uri) for uri in task.uris]
     opener = SegmentOpener(task.identities, outline=task.outline)
-    while (asked := _received(line)) is not None:
+    while (asked := receive(line)) is not None:
         question = _questions.decode(asked[1])
         last = _FAILED
         with suppress(NirantarError):
@@ -361,13 +321,13 @@ def serve(line: socket.socket) -> None:
             fetched = opener.fetch(vaults[question.vault], question.key, verifier)
             if (signed := fetched.checkpoint) is not None:
                 head = _Head(fetched.header, signed.tree_size, signed.root_hash, signed.extensions)
-                line.sendall(_framed(_HEAD, _encode(head)))
+                send(line, _HEAD, _encode(head))
                 for part in opener.parts(fetched):
-                    line.sendall(_framed(_PART, _encode(part)))
+                    send(line, _PART, _encode(part))
                 last = _WHOLE
-        line.sendall(_framed(last, b""))
+        send(line, last, b"")
 
 
 if __name__ == "__main__":
-    with suppress(OSError), socket.socket(fileno=sys.stdin.fileno()) as standard_input:
-        serve(standard_input)
+    with suppress(OSError), line_of_helper() as line_here:
+        serve(line_here)
