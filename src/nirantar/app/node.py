@@ -297,8 +297,10 @@ class Node:
 
     def close(self) -> None:
         """Finish what waits, seal it, and release the directory: all of it, also where a part fails."""
-        if self.recovery is not None:
-            self.recovery.stop()
+        # Looked at once: a recovery may come to its end in its own thread at any moment.
+        recovery = self.recovery
+        if recovery is not None:
+            recovery.stop()
         # Ended in the reverse of this order.
         self._stack.callback(self.sealer.stop)
         self._stack.callback(self.sequencer.stop)
@@ -311,7 +313,7 @@ class Node:
 
     def status(self) -> NodeStatus:
         """The node as pages and `/health` show it."""
-        papers = self.papers
+        papers, recovery, snapshotter = self.papers, self.recovery, self.snapshotter
         return NodeStatus(
             hospital=papers.document.name, node=papers.configuration.node, origin=papers.origin, version=__version__,
             entries=self.sequencer.size, durability=papers.configuration.durability, vaults=self.sealer.status(),
@@ -320,8 +322,8 @@ class Node:
             started_at_us=self._started_at_us, alarm=self.alarms.status(), unwatched=self.alarms.unwatched,
             red=(*self.custody.red(), *self.rehearsals.red()),
             last_proven_restore=self.rehearsals.status(),
-            snapshot=None if self.snapshotter is None else self.snapshotter.status(),
-            recovery=None if self.recovery is None else self.recovery.status(),
+            snapshot=None if snapshotter is None else snapshotter.status(),
+            recovery=None if recovery is None else recovery.status(),
         )
 
     def _known_by(self) -> KnownBy:
