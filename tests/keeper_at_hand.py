@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
 import subprocess
 import sys
@@ -16,13 +14,14 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
+from nirantar import limits
 from nirantar.app.founding import found_hospital, write_directory
 from nirantar.app.keeping import issue_token, set_up_keeper
 from nirantar.continuity.keeping.records import TokenKind
 from nirantar.host.port import Host
 from nirantar.host.real import RealHost
 from nirantar.interactions.credentials import CREDENTIALS_FILE, Credentials
-from serving_node import READY_SECONDS_MAX, Site
+from serving_node import READY_SECONDS_MAX, OwnProcess, Site
 
 NODE = "opd-1"
 
@@ -80,11 +79,8 @@ def found_kept_site(place: Path, *, durability: str = "vault", mirror: str = "")
 
 
 @dataclass
-class RunningKeeper:
-    """The process, and the port that it listens on."""
-
-    process: subprocess.Popen[str]
-    port: int
+class RunningKeeper(OwnProcess):
+    """A keeper's."""
 
     def request(
         self, method: str, path: str, body: bytes | None = None, *, token: str | None = None, **headers: str
@@ -105,20 +101,11 @@ class RunningKeeper:
         found: dict[str, Any] = json.loads(self.request("GET", "/status")[1])
         return found
 
-    def kill(self) -> None:
-        """kill -9, also of what it started."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-    def stop(self) -> None:
-        """Ask it to end, and see that it ends well."""
-        os.killpg(self.process.pid, signal.SIGTERM)
-        assert self.process.wait(READY_SECONDS_MAX) == 0, self.process.communicate()
-
 
 @contextmanager
-def keeping(keeper: Path, port: int, *options: str | Path) -> Iterator[RunningKeeper]:
-    """Run the keeper of a directory; killed at the end if it still runs."""
+def keeping(keeper: Path, port: int, *options: str | Path, again: bool = False) -> Iterator[RunningKeeper]:
+    """Run the keeper of a directory; killed at the end if it still runs. `again`: it comes after one that clients may
+    have found away, whom they ask anew only after KEEPER_AWAY_SECONDS."""
     words = options or ("--plain-http",)
     command = [sys.executable, "-m", "nirantar.cli", "keeper", str(keeper), "--port", str(port), *map(str, words)]
     with subprocess.Popen(
@@ -127,6 +114,8 @@ def keeping(keeper: Path, port: int, *options: str | Path) -> Iterator[RunningKe
         running = RunningKeeper(process, port)
         try:
             _wait_until_open(running)
+            if again:
+                time.sleep(limits.KEEPER_AWAY_SECONDS)
             yield running
         finally:
             if process.poll() is None:

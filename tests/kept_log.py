@@ -11,7 +11,6 @@ from nirantar.app.keeping import KeeperHouse, set_up_keeper
 from nirantar.continuity.keeping.keeper import Keeper
 from nirantar.continuity.keeping.quota import Allowance
 from nirantar.continuity.keeping.rules import Bearer
-from nirantar.continuity.keeping.witness import encode_submission
 from nirantar.fold.founding import FoundingDocument
 from nirantar.fold.grants import Grant
 from nirantar.fold.roster import Roster
@@ -21,7 +20,7 @@ from nirantar.tlog.checkpoint import Checkpoint
 from nirantar.tlog.compact_range import range_proof
 from nirantar.tlog.merkle import MemoryHashReader, consistency_proof, leaf_hash, root
 from nirantar.tlog.note import Signer
-from nirantar.tlog.strict_base64 import encode_base64
+from nirantar.tlog.submission import encode_submission
 from nirantar.vault.encryption import new_identity
 from nirantar.vault.keys import HOSPITAL_KEY, RosterKey, SegmentKey
 from nirantar.vault.segments import encode_segment
@@ -54,7 +53,7 @@ class KeptLog:
 
     def submission(self, old_size: int, size: int) -> bytes:
         """A body of add-checkpoint."""
-        return encode_submission(old_size, tuple(map(encode_base64, self.proof(old_size, size))), self.note(size))
+        return encode_submission(old_size, self.proof(old_size, size), self.note(size))
 
     def key(self, first: int, count: int, level: str = "live") -> str:
         """The key of a segment."""

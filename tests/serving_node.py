@@ -62,12 +62,28 @@ def found_site(place: Path, *, durability: str = "node") -> Site:
 
 
 @dataclass
-class ServingNode:
-    """The process, and the port that it listens on."""
+class OwnProcess:
+    """A server of ours in a session of its own, and the port that it listens on."""
 
-    site: Site
     process: subprocess.Popen[str]
     port: int
+
+    def kill(self) -> None:
+        """kill -9, also of what it started."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> None:
+        """Ask it to end, as a service manager does, and see that it ends well."""
+        os.killpg(self.process.pid, signal.SIGTERM)
+        assert self.process.wait(READY_SECONDS_MAX) == 0, self.process.communicate()
+
+
+@dataclass
+class ServingNode(OwnProcess):
+    """A node's."""
+
+    site: Site
 
     def request(
         self, method: str, path: str, document: dict[str, Any] | bytes | None = None, **headers: str
@@ -86,16 +102,6 @@ class ServingNode:
         """What GET /health says."""
         health: dict[str, Any] = json.loads(self.request("GET", "/health")[1])
         return health
-
-    def kill(self) -> None:
-        """kill -9, also of what it started."""
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-
-    def stop(self) -> None:
-        """Ask it to end, as a service manager does, and see that it ends well."""
-        os.killpg(self.process.pid, signal.SIGTERM)
-        assert self.process.wait(READY_SECONDS_MAX) == 0, self.process.communicate()
 
     def wait_until_ready(self) -> None:
         """Return once /health answers; fail when the process ends instead."""
@@ -122,7 +128,7 @@ def serving(site: Site, *wrapper: str, ready: bool = True, options: tuple[str, .
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
-        node = ServingNode(site, process, port)
+        node = ServingNode(process, port, site)
         try:
             if ready:
                 node.wait_until_ready()

@@ -14,7 +14,6 @@ from commands import nirantar
 
 from keeper_at_hand import NODE, KeptSite, RunningKeeper, found_kept_site, keeping
 from nirantar.app.founding import NODE_KEY_FILE
-from nirantar.continuity.keeping.witness import encode_submission
 from nirantar.fold.founding import FoundingDocument
 from nirantar.journal.log import JOURNAL_FILE
 from nirantar.journal.reader import JournalReader
@@ -22,6 +21,7 @@ from nirantar.tlog.checkpoint import Checkpoint, open_checkpoint
 from nirantar.tlog.compact_range import RangeProof
 from nirantar.tlog.merkle import leaf_hash, root
 from nirantar.tlog.note import Signer
+from nirantar.tlog.submission import encode_submission
 from nirantar.vault.directory import DirectoryVault
 from nirantar.vault.segments import encode_segment
 from serving_node import Client, serving

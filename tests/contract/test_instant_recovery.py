@@ -16,7 +16,8 @@ from nirantar.app.recovering_instantly import recover_instantly
 from nirantar.app.vaults import open_vault
 from nirantar.app.verifying import verify_node
 from nirantar.continuity.recovery_record import open_recovery_note
-from nirantar.errors import NotHereYet
+from nirantar.continuity.witnessing import Witnesses
+from nirantar.errors import NotHereYet, VaultUnavailable
 from nirantar.interactions.operations import update
 from nirantar.interactions.transaction import Purpose
 from nirantar.vault.keys import ManifestKey, PackKey, parse
@@ -208,6 +209,21 @@ def test_without_a_good_snapshot_the_log_alone_is_enough(tmp_path: Path) -> None
         assert node.status().recovery is None
         assert families(node, range(335)) == [f"Family {number}" for number in range(335)]
     assert verify_node(site.host, new).ok
+
+
+def test_a_witness_that_cannot_be_asked_leaves_everything_as_it_was(tmp_path: Path) -> None:
+    """The keeper that was named is away: nothing is published, so the lost node is not taken over by nobody, and nothing
+    is left in the directory. Without it the same call opens the hospital."""
+    site, new = lost_hospital(tmp_path), tmp_path / "new"
+    before = list(vault_of(site).list("roster/"))
+    vault, away = open_vault(site.host, site.vault_uri), open_vault(site.host, (tmp_path / "away").as_uri())
+    with pytest.raises(VaultUnavailable, match="away"):
+        recover_instantly(
+            site.host, [vault], [site.vault_uri], site.identity, new, witnesses=Witnesses([away], []),
+        )
+    assert list(vault_of(site).list("roster/")) == before
+    assert not list(site.host.files.walk(new))
+    assert recovered(site, new).ok
 
 
 @pytest.mark.parametrize("settled", [True, False])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
@@ -75,29 +74,18 @@ def test_a_put_whose_answer_was_lost_does_not_stop_sealing(site: KeptSite, monke
         running.stop()
 
 
-def sealed_once_asked_again(node: Node) -> None:
-    """Seal after the keeper was away: it is not asked again for KEEPER_AWAY_SECONDS, and then all is well."""
-    until = time.monotonic() + limits.KEEPER_AWAY_SECONDS + 5
-    node.sealer.step()
-    while "a moment ago" in str(node.status().vaults[0].trouble):
-        assert time.monotonic() < until, "the keeper is back and is not asked"
-        time.sleep(0.1)
-        node.sealer.step()
-    sealed(node)
-
-
 def test_a_node_waits_for_a_keeper_that_is_restarted(site: KeptSite) -> None:
     """Between two lives of the keeper the node goes on; the open connection of the first life is no trouble."""
     with opened(site) as node:
         for number in range(3):
-            with keeping(site.keeper, site.port) as running:
+            with keeping(site.keeper, site.port, again=True) as running:
                 write(node, number)
-                sealed_once_asked_again(node)
+                sealed(node)
                 running.stop()
             write(node, 100 + number)
             node.sealer.step()
             assert "cannot be reached" in str(node.status().vaults[0].trouble)
-        with keeping(site.keeper, site.port) as running:
-            sealed_once_asked_again(node)
+        with keeping(site.keeper, site.port, again=True) as running:
+            sealed(node)
             assert running.status()["ok"]
             running.stop()

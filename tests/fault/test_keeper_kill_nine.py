@@ -89,7 +89,7 @@ def test_no_acknowledged_object_is_lost_and_no_two_heads_are_cosigned(tmp_path: 
         senders[0].vault.put_new("hospital.json", document())
         senders[0].vault.put_new("roster/00000001.note", roster())
     for number in range(KILLS):
-        with keeping(tmp_path / "keeper", port) as running:
+        with keeping(tmp_path / "keeper", port, again=True) as running:
             stop = Event()
             threads = [Thread(target=sender.run, args=(stop, Random(f"{SEED}/{number}/{sender.log.node}"))) for sender in senders]
             for thread in threads:
@@ -102,7 +102,7 @@ def test_no_acknowledged_object_is_lost_and_no_two_heads_are_cosigned(tmp_path: 
         for sender in senders:
             for key, data in sender.acknowledged.items():
                 assert stored.get(key) == data, f"seed={SEED} life {number}: {key}"
-    with keeping(tmp_path / "keeper", port):
+    with keeping(tmp_path / "keeper", port, again=True):
         for sender in senders:
             assert isinstance(sender.vault, WitnessingVault)
             newest = sender.vault.cosigned(sender.log.origin)

@@ -62,7 +62,7 @@ def recovering(site: Site, identity: Path, directory: Path, *options: str) -> It
         start_new_session=True,
     ) as process:
         try:
-            yield ServingNode(site, process, port)  # type: ignore[arg-type]
+            yield ServingNode(process, port, site)  # type: ignore[arg-type]
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)

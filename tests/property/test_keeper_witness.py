@@ -9,10 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from kept_log import KeptLog, kept
-from nirantar.continuity.keeping.witness import encode_submission
 from nirantar.errors import NirantarError
 from nirantar.tlog.checkpoint import open_checkpoint
-from nirantar.tlog.strict_base64 import encode_base64
+from nirantar.tlog.submission import encode_submission
 
 SIZE_MAX = 40
 HISTORIES = tuple(
@@ -46,7 +45,7 @@ class WitnessMachine(RuleBasedStateMachine):
     def submit(self, log: KeptLog, prover: KeptLog, size: int, old_size: int, cut: int) -> int:
         """A checkpoint of one history with a proof of another, perhaps shortened."""
         proof = prover.proof(old_size, size)[: None if cut == 0 else -cut]
-        body = encode_submission(old_size, tuple(map(encode_base64, proof)), log.note(size))
+        body = encode_submission(old_size, proof, log.note(size))
         try:
             self.house.keeper.add_checkpoint(body, None)
         except NirantarError:

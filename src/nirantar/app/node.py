@@ -391,10 +391,12 @@ class Node:
     def _recovered(self) -> None:
         """A recovery is over: be an ordinary node from now on."""
         self.reader.expect({})
+        snapshotter = self._snapshotter(self.doors.transact)
+        if snapshotter is not None and self.papers.configuration.snapshot_seconds:
+            snapshotter.start()
+        self.snapshotter = snapshotter
+        # Last of all: who sees that the recovery is over may close the node at once, and stops what was started.
         self.recovery = None
-        self.snapshotter = self._snapshotter(self.doors.transact)
-        if self.snapshotter is not None and self.papers.configuration.snapshot_seconds:
-            self.snapshotter.start()
 
     def _why_closed(self, vault: Vault) -> str | None:
         """Why this node's log is closed, if a newer roster in the vault, signed by the authority, says so. A newer

@@ -167,6 +167,8 @@ class _Attempt:
         """Close the old logs, publish that, and write the node's directory."""
         host, directory, before = self._host, self._directory, self._before
         readings = {origin: tail.reading for origin, tail in snapshot.tails.items()}
+        # Asked before anything is published: one that cannot be asked must not leave the hospital taken over by nobody.
+        told = ask_witnesses(self._vaults, witnesses, before, readings, partial(_head, readings))
         serial = free_serial(self._vaults, ROSTER_PREFIX, before.serial) - 1
         after = Roster(before.slug, serial, tuple(close_grant(each, readings, {}) for each in before.grants))
         document, custody = self._published.document, self._published.custody
@@ -182,7 +184,6 @@ class _Attempt:
         for vault in self._vaults:
             publish(vault, document, founded.roster, founded.roster_note, founded.custody)
         write_directory(host, directory, founded)
-        told = ask_witnesses(self._vaults, witnesses, before, readings, partial(_head, readings))
         findings = [*self._published.findings, *findings, *told]
         self._files.keep_findings(findings)
         for grant in before.grants:

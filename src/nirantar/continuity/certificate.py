@@ -101,11 +101,6 @@ def machine_name(slug: str) -> str:
     return f"nirantar.{slug}/rehearsal"
 
 
-def is_certificate(data: bytes) -> bool:
-    """Whether a file is meant as a certificate."""
-    return data.startswith(f"{TITLE}\n".encode())
-
-
 def open_certificate(data: bytes, machine: Verifier, slug: str) -> Certificate:
     """The certificate of this hospital's machine. Raises ProofInvalid for anything else."""
     note = Note.parse(data)

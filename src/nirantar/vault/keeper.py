@@ -37,7 +37,7 @@ from nirantar.limits import (
     KEEPER_OBJECT_BYTES_MAX,
     KEEPER_TOKEN_FILE_BYTES_MAX,
 )
-from nirantar.tlog.strict_base64 import encode_base64
+from nirantar.tlog.submission import encode_submission
 from nirantar.vault.keys import check_key
 
 PLAIN_SCHEME: Final = "keeper+http"
@@ -174,8 +174,7 @@ class KeeperVault:
 
     def cosign(self, note: bytes, old_size: int, proof: Sequence[bytes]) -> bytes:
         """Have a checkpoint cosigned; see the port."""
-        lines = [f"old {old_size}", *map(encode_base64, proof), "", ""]
-        answer = self._call("POST", "/add-checkpoint", "\n".join(lines).encode() + note)
+        answer = self._call("POST", "/add-checkpoint", encode_submission(old_size, proof, note))
         text = answer.body[:_SENTENCE_BYTES].decode("utf-8", "replace").strip()
         if answer.status == 409 and text.isascii() and text.isdigit():
             raise WitnessConflict(int(text))

@@ -22,7 +22,6 @@ from nirantar.vault.keys import PackKey
 from nirantar.vault.page_map import Frame, decompressed
 
 DATA_KEY_BYTES: Final = 32
-TAG_BYTES: Final = 16
 ZSTD_LEVEL: Final = 3
 _PACK_LABEL: Final = "nirantar-pack/v1"
 _FRAME_LABEL: Final = "nirantar-frame/v1"

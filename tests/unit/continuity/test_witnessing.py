@@ -11,7 +11,6 @@ import pytest
 from kept_log import KeptLog, kept
 from nirantar import limits
 from nirantar.app.keeping import KeeperHouse
-from nirantar.continuity.keeping.witness import encode_submission
 from nirantar.continuity.witnessing import KeeperWitness, Witnesses, Witnessing, claims, unvouched
 from nirantar.errors import Conflict, NotFound, VaultUnavailable
 from nirantar.host.simulated import SimulatedHost
@@ -19,7 +18,7 @@ from nirantar.journal.log import JournalWriter
 from nirantar.journal.reader import JournalReader
 from nirantar.tlog.checkpoint import open_checkpoint
 from nirantar.tlog.cosignature import CosignatureVerifier, Cosigner, open_cosigned_checkpoint
-from nirantar.tlog.strict_base64 import encode_base64
+from nirantar.tlog.submission import encode_submission
 from nirantar.vault.directory import DirectoryVault
 from nirantar.vault.port import Vault
 
@@ -40,7 +39,7 @@ class LocalKeeper(DirectoryVault):
     def cosign(self, note: bytes, old_size: int, proof: Sequence[bytes]) -> bytes:
         """By the keeper."""
         self.asked += 1
-        return note + self.house.keeper.add_checkpoint(encode_submission(old_size, tuple(map(encode_base64, proof)), note), None)
+        return note + self.house.keeper.add_checkpoint(encode_submission(old_size, proof, note), None)
 
 
 class Desk:

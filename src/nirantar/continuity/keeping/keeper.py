@@ -29,7 +29,7 @@ from nirantar.continuity.keeping.records import Head, Records, TokenKind
 from nirantar.continuity.keeping.register import Register
 from nirantar.continuity.keeping.rules import Bearer, Rules
 from nirantar.continuity.keeping.status import KeeperStatus, LogStatus
-from nirantar.continuity.keeping.witness import open_submitted, parse_submission, require_extends
+from nirantar.continuity.keeping.witness import open_submitted, require_extends
 from nirantar.errors import (
     Conflict,
     Damaged,
@@ -48,6 +48,7 @@ from nirantar.host.times import instant
 from nirantar.tlog.checkpoint import Checkpoint
 from nirantar.tlog.cosignature import Cosigner
 from nirantar.tlog.note import Verifier, add_signatures
+from nirantar.tlog.submission import parse_submission
 from nirantar.vault.keys import AlarmKey, SegmentKey, check_key, parse
 from nirantar.vault.port import Vault
 from nirantar.vault.segments import read_header

@@ -11,13 +11,14 @@ from kept_log import KeptLog, kept, roster
 from nirantar.continuity.keeping.keeper import Keeper
 from nirantar.continuity.keeping.records import Head
 from nirantar.continuity.keeping.rules import Bearer
-from nirantar.continuity.keeping.witness import encode_submission, parse_submission, require_extends
+from nirantar.continuity.keeping.witness import require_extends
 from nirantar.errors import Forbidden, InvalidInput, NotFound, ProofInvalid, WitnessConflict
 from nirantar.fold.grants import Grant
 from nirantar.tlog.checkpoint import Checkpoint
 from nirantar.tlog.cosignature import CosignatureVerifier, open_cosigned_checkpoint
 from nirantar.tlog.note import Signer, add_signatures
 from nirantar.tlog.strict_base64 import encode_base64
+from nirantar.tlog.submission import encode_submission, parse_submission
 
 ROOTS = {
     2: "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
@@ -57,7 +58,7 @@ def test_known_consistency_proofs_are_accepted_between_their_roots_only() -> Non
     """RFC 6962's reference tree: the known proofs lead from size 2 to 5 and from 3 to 7, and from no other root."""
     for (old_size, size), hashes in PROOFS.items():
         proof = tuple(map(bytes.fromhex, hashes))
-        submitted = parse_submission(encode_submission(old_size, tuple(map(encode_base64, proof)), b"x\n"))
+        submitted = parse_submission(encode_submission(old_size, proof, b"x\n"))
         offered = Checkpoint("x", size, bytes.fromhex(ROOTS[size]))
         require_extends(Head(old_size, bytes.fromhex(ROOTS[old_size])), submitted, offered)
         with pytest.raises(ProofInvalid):
@@ -120,14 +121,14 @@ def test_an_old_size_beyond_the_new_is_400_and_another_than_the_last_409(keeper:
 def test_bad_proofs_are_422(keeper: Keeper) -> None:
     """A proof from 0, none where one is needed, one too many where sizes are equal, a wrong one, another root."""
     with pytest.raises(ProofInvalid):
-        keeper.add_checkpoint(encode_submission(0, (encode_base64(bytes(32)),), LOG.note(5)), None)
+        keeper.add_checkpoint(encode_submission(0, (bytes(32),), LOG.note(5)), None)
     with pytest.raises(ProofInvalid):
         keeper.add_checkpoint(encode_submission(0, (), Checkpoint(LOG.origin, 0, bytes(32)).sign(LOG.signer)), None)
     keeper.add_checkpoint(LOG.submission(0, 5), None)
     other = Checkpoint(LOG.origin, 5, bytes(32)).sign(LOG.signer)
     for old_size, proof, note in (
-        (5, (), LOG.note(9)), (5, (encode_base64(bytes(32)),), LOG.note(5)), (5, (), other),
-        (5, tuple(map(encode_base64, LOG.proof(4, 9))), LOG.note(9)),
+        (5, (), LOG.note(9)), (5, (bytes(32),), LOG.note(5)), (5, (), other),
+        (5, LOG.proof(4, 9), LOG.note(9)),
     ):
         with pytest.raises(ProofInvalid):
             keeper.add_checkpoint(encode_submission(old_size, proof, note), None)
