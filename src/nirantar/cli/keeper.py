@@ -19,6 +19,7 @@ from nirantar.app.server import serve as serve_app
 from nirantar.app.service import keeper_unit
 from nirantar.cli import terminal
 from nirantar.continuity.keeping.quota import Allowance
+from nirantar.continuity.keeping.records import TokenKind
 from nirantar.continuity.keeping.status import KeeperStatus
 from nirantar.edges.keeper_http import keeper_app
 from nirantar.errors import InvalidInput, SetupError
@@ -108,16 +109,17 @@ def token(
     """
     if (node is None) == (recovery is None):
         raise InvalidInput("Name a node with --node, or a recovery with --recovery.")
-    kind, name = ("node", node) if node is not None else ("recovery", recovery)
+    kind: TokenKind = "recovery" if node is None else "node"
+    name = node or recovery or ""
     host, directory = RealHost(), directory.absolute()
     if withdraw:
-        ended = withdraw_tokens(host, directory, "node" if kind == "node" else "recovery", str(name))
+        ended = withdraw_tokens(host, directory, kind, name)
         if json:
             terminal.print_json({"kind": kind, "name": name, "withdrawn": ended})
         else:
             terminal.good(f"{terminal.counted(ended, 'token')} of {name} withdrawn.")
         return
-    secret = issue_token(host, directory, "node" if kind == "node" else "recovery", str(name))
+    secret = issue_token(host, directory, kind, name)
     if json:
         terminal.print_json({"kind": kind, "name": name, "token": secret})
         return

@@ -23,8 +23,9 @@ merged segment begins and ends where segments of the level below it do.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Final, cast
 
 from nirantar.errors import InvalidInput
 from nirantar.limits import NODE_NAME_CHARS_MAX, VAULT_KEY_CHARS_MAX, VAULT_KEY_PART_CHARS_MAX
@@ -45,15 +46,15 @@ _SEGMENT: Final = re.compile(
 )
 _TILE: Final = re.compile(rf"{_NODE}/tile/(?P<level>0|[1-9]|[1-5][0-9]|6[0-3])/(?P<number>(?:x[0-9]{{3}}/)*[0-9]{{3}})")
 _ATTACHMENT: Final = re.compile(rf"{_NODE}/attachment/(?P<digest>[0-9a-f]{{64}})")
-_COSIGNATURE: Final = re.compile(rf"{_NODE}/cosignature/(?P<size>[0-9]{{12}})-(?P<key_id>[0-9a-f]{{8}})\.note")
+_COSIGNATURE: Final = re.compile(rf"{_NODE}/cosignature/(?P<tree_size>[0-9]{{12}})-(?P<key_id>[0-9a-f]{{8}})\.note")
 _MANIFEST: Final = re.compile(rf"{_NODE}/snapshot/(?P<serial>[0-9]{{8}})\.manifest")
 _MAP: Final = re.compile(rf"{_NODE}/map/(?P<digest>[0-9a-f]{{64}})")
 _PACK: Final = re.compile(rf"{_NODE}/pack/(?P<name>[0-9]{{8}}-[0-9a-f]{{32}})")
-_ALARM: Final = re.compile(rf"{_NODE}/alarm/(?P<at>[0-9]{{16}})-(?P<number>0|[1-9][0-9]{{0,3}})\.json")
+_ALARM: Final = re.compile(rf"{_NODE}/alarm/(?P<at_us>[0-9]{{16}})-(?P<number>0|[1-9][0-9]{{0,3}})\.json")
 _RECOVERY: Final = re.compile(rf"{_NODE}/recovery\.note")
 _ROSTER: Final = re.compile(r"roster/(?P<serial>[0-9]{8})\.note")
 _CUSTODY: Final = re.compile(r"custody/(?P<serial>[0-9]{8})\.note")
-_REHEARSAL: Final = re.compile(r"rehearsal/(?P<at>[0-9]{16})\.note")
+_REHEARSAL: Final = re.compile(r"rehearsal/(?P<at_us>[0-9]{16})\.note")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -200,8 +201,6 @@ class AlarmKey:
         return f"{self.node}/alarm/{self.at_us:016d}-{self.number}.json"
 
 
-_OF_THE_HOSPITAL: Final = ((_ROSTER, RosterKey), (_CUSTODY, CustodyKey), (_REHEARSAL, RehearsalKey))
-
 VaultKey = (
     SegmentKey | TileKey | AttachmentKey | CosignatureKey | RosterKey | CustodyKey | RecoveryKey | AlarmKey
     | ManifestKey | MapKey | PackKey | RehearsalKey
@@ -233,31 +232,26 @@ def cosignatures_from(node: str, tree_size: int) -> str:
     return f"{node}/cosignature/{tree_size:012d}"
 
 
+_KINDS: Final[tuple[tuple[re.Pattern[str], type[VaultKey]], ...]] = (
+    (_SEGMENT, SegmentKey), (_TILE, TileKey), (_ATTACHMENT, AttachmentKey), (_COSIGNATURE, CosignatureKey),
+    (_MANIFEST, ManifestKey), (_MAP, MapKey), (_PACK, PackKey), (_ALARM, AlarmKey), (_RECOVERY, RecoveryKey),
+    (_ROSTER, RosterKey), (_CUSTODY, CustodyKey), (_REHEARSAL, RehearsalKey),
+)
+"""The groups of each pattern are the fields of its kind."""
+_NUMBERS: Final = {kind: frozenset(each.name for each in fields(kind) if each.type == "int") for _, kind in _KINDS}
+_GROUPING: Final = str.maketrans("", "", "x/")
+
+
 def parse(key: str) -> VaultKey | None:
     """The reverse of `str` on a key's dataclass; None for `hospital.json` and for whatever has no place here."""
-    if found := _SEGMENT.fullmatch(key):
-        return SegmentKey(found["node"], found["level"], int(found["first"]), int(found["count"]))
-    if found := _TILE.fullmatch(key):
-        number = int(found["number"].replace("x", "").replace("/", ""))
-        tile = TileKey(found["node"], int(found["level"]), number)
-        return tile if str(tile) == key else None
-    if found := _ATTACHMENT.fullmatch(key):
-        return AttachmentKey(found["node"], found["digest"])
-    if found := _COSIGNATURE.fullmatch(key):
-        return CosignatureKey(found["node"], int(found["size"]), found["key_id"])
-    if found := _MANIFEST.fullmatch(key):
-        return ManifestKey(found["node"], int(found["serial"]))
-    if found := _MAP.fullmatch(key):
-        return MapKey(found["node"], found["digest"])
-    if found := _PACK.fullmatch(key):
-        return PackKey(found["node"], found["name"])
-    if found := _ALARM.fullmatch(key):
-        return AlarmKey(found["node"], int(found["at"]), int(found["number"]))
-    if found := _RECOVERY.fullmatch(key):
-        return RecoveryKey(found["node"])
-    for pattern, kind in _OF_THE_HOSPITAL:
+    for pattern, kind in _KINDS:
         if found := pattern.fullmatch(key):
-            return kind(int(found[1]))
+            numbers, make = _NUMBERS[kind], cast("Callable[..., VaultKey]", kind)
+            made = make(**{
+                name: int(text.translate(_GROUPING)) if name in numbers else text
+                for name, text in found.groupdict().items()
+            })
+            return made if str(made) == key else None
     return None
 
 
